@@ -1,0 +1,58 @@
+// Every duration, limit and queue length of the programs, by name, with its legal range. One X-macro list: the
+// struct, the parser of `--set name=value`, the table of docs and the dice of the simulation come from it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace penstock {
+
+// X(name, default, lowest, highest, unit and meaning)
+#define PENSTOCK_TUNABLES(X)                                                                                  \
+  X(store_txn_max_ops, 100, 1, 100, "operations in one store transaction (the etcd limit)")                   \
+  X(store_txn_max_bytes, 1 << 20, 1 << 12, 1 << 20, "bytes in one store transaction")                         \
+  X(store_history_revisions, 10'000, 16, 1'000'000, "revisions kept for watches before compaction")           \
+  X(api_page_size, 500, 1, 10'000, "objects in one page of a list when the caller names no size")             \
+  X(api_request_max_bytes, 4 << 20, 1 << 12, 64 << 20, "bytes of one API request body")                       \
+  X(api_batch_max_items, 5'000, 1, 50'000, "objects in one batch request")                                    \
+  X(api_wait_default_ms, 10'000, 1, 600'000, "ms that ?wait=applied waits when the caller names no deadline") \
+  X(watch_queue_max, 10'000, 16, 1'000'000, "events a slow watcher may lag behind before it is cut off")      \
+  X(session_heartbeat_ms, 1'000, 10, 60'000, "ms between heartbeats of a host session")                       \
+  X(session_lost_ms, 5'000, 50, 600'000, "ms without a sign of life until a host counts as away")             \
+  X(session_coalesce_us, 0, 0, 1'000'000, "us that deltas are gathered before they are sent")                 \
+  X(session_reconnect_min_ms, 100, 1, 60'000, "ms before the first reconnect of a host")                      \
+  X(session_reconnect_max_ms, 5'000, 10, 600'000, "ms between reconnects of a host at most")                  \
+  X(reconcile_retry_min_ms, 100, 1, 60'000, "ms before a failed step of a host is tried again")               \
+  X(reconcile_retry_max_ms, 30'000, 10, 3'600'000, "ms between tries of a failing step at most")              \
+  X(reconcile_batch, 64, 1, 100'000, "objects a host reconciles in one turn of its strand")                   \
+  X(reconcile_audit_ms, 10'000, 100, 3'600'000, "ms between audits of desired against observed state")        \
+  X(events_kept, 10'000, 16, 10'000'000, "events kept in memory for `get events`")                            \
+  X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
+  X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \
+  X(policy_arena_kib, 32'768, 256, 1'048'576, "KiB of compiled policy a host can hold")                       \
+  X(ports_max, 4'096, 16, 65'536, "ports of a host's switch")                                                 \
+  X(rules_per_step_max, 16'384, 64, 16'384, "classifier rows of one filter step")                             \
+  X(flood_copies_max, 256, 1, 4'096, "copies the switch makes of one broadcast frame at most")
+
+struct Tunables {
+#define PENSTOCK_TUNABLE_MEMBER(name, value, low, high, help) std::int64_t name = value;
+  PENSTOCK_TUNABLES(PENSTOCK_TUNABLE_MEMBER)
+#undef PENSTOCK_TUNABLE_MEMBER
+
+  // "flow_entries=65536". Unknown name, not a number or out of range: kInvalidArgument with the range as hint.
+  Status set(std::string_view assignment);
+};
+
+struct TunableInfo {
+  std::string_view name;
+  std::int64_t Tunables::*member;
+  std::int64_t standard, lowest, highest;
+  std::string_view help;
+};
+std::span<const TunableInfo> tunable_table();
+
+}  // namespace penstock
