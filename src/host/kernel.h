@@ -63,6 +63,12 @@ enum class Map {
   kFlood,       // vni -> local slots and remote VTEPs that get broadcast and multicast
   kGroups,      // {vni, ip} -> groups the address belongs to
   kFlows,       // the flow table
+  kOverlay,     // 0 -> ifindex of the vxlan device; absent or 0: nothing leaves the host
+};
+
+struct SwitchCounters {
+  std::vector<std::uint64_t> drops;  // packets by enum ps_drop_reason, of all CPUs, since the maps were made
+  std::uint64_t flows = 0;           // entries of the flow table
 };
 
 class Kernel {
@@ -96,6 +102,9 @@ class Kernel {
   // Returns once no program that started before the call is still running: after it, memory that nothing points to
   // may be reused (membarrier(2) MEMBARRIER_CMD_GLOBAL waits for an RCU grace period).
   virtual Status synchronize() = 0;
+
+  // Cheap enough for every heartbeat.
+  virtual Result<SwitchCounters> counters() = 0;
 };
 
 }  // namespace penstock::host
