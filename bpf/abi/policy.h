@@ -77,14 +77,14 @@ PS_ABI_ASSERT(sizeof(struct ps_packet_view) == 112);
 
 /* The answer. Callers on BPF must zero it first: 6.1 wants memory given to a global function
  * initialised. */
-struct ps_verdict {
+struct ps_match {
   __u32 rule;   /* index in the RuleSet the image was built from, PS_NO_RULE: no rule matched */
   __u8 matched; /* 0: the default action was taken */
   __u8 action;  /* enum ps_action; DENY when the image is unreadable */
   __u8 flags;   /* PS_VERDICT_LOG, PS_VERDICT_STATELESS */
   __u8 error;   /* 1: the image is unreadable (out of range or not a policy) */
 };
-PS_ABI_ASSERT(sizeof(struct ps_verdict) == 8);
+PS_ABI_ASSERT(sizeof(struct ps_match) == 8);
 
 /* ---- the image ---- */
 
@@ -112,8 +112,9 @@ struct ps_family {
   __u16 dense_first_rule; /* no dense row belongs to an earlier rule */
   __u32 lists_line;       /* __u16 row numbers, 32 a line */
   __u32 always_list;      /* list reference: rows checked for every packet */
-  __u32 groups_line;      /* struct ps_dimension of the source and of the destination groups; 0: no
-                             groups */
+  /* Two struct ps_dimension, of the source and of the destination groups; 0: no rule names groups.
+   */
+  __u32 groups_line;
   __u8 reserved[36];
 };
 
@@ -163,8 +164,9 @@ struct ps_vector {
 struct ps_group_entry {
   __u32 group; /* 0 in entry 0 */
   __u32 list;  /* list reference */
-  struct ps_vector
-      vector; /* rows of this group and rows that name no group; line 0: groups do not intersect */
+  /* Rows of this group and rows that name no group; line 0: groups of this side do not intersect.
+   */
+  struct ps_vector vector;
 };
 
 #define PS_ROW_PROTO 0x01     /* proto must be equal */
