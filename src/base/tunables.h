@@ -16,6 +16,8 @@ namespace penstock {
   X(store_txn_max_ops, 100, 1, 100, "operations in one store transaction (the etcd limit)")                   \
   X(store_txn_max_bytes, 1 << 20, 1 << 12, 1 << 20, "bytes in one store transaction")                         \
   X(store_history_revisions, 10'000, 16, 1'000'000, "revisions kept for watches before compaction")           \
+  X(store_checkpoint_pages, 1'000, 16, 100'000, "log pages after which the store tidies up when it is idle")  \
+  X(store_checkpoint_idle_ms, 20, 1, 60'000, "ms without a commit that count as idle for that")               \
   X(api_page_size, 500, 1, 10'000, "objects in one page of a list when the caller names no size")             \
   X(api_request_max_bytes, 4 << 20, 1 << 12, 64 << 20, "bytes of one API request body")                       \
   X(api_batch_max_items, 5'000, 1, 50'000, "objects in one batch request")                                    \

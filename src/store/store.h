@@ -9,9 +9,9 @@
 //
 // Threading. All members are called on the strand of the Runtime the backend was made with, and all
 // callbacks run there, never within the call that caused them. Callbacks may call any member,
-// cancel() of their own watch too. A callback is called exactly once (a watch: until its end),
-// unless the store is destroyed first: then it is dropped without a call, and what was handed to
-// commit() is committed or not, as after a crash.
+// cancel() of their own watch too, but may not destroy the store. A callback is called exactly once
+// (a watch: until its end), unless the store is destroyed first: then it is dropped without a call,
+// and what was handed to commit() is committed or not, as after a crash.
 //
 // Order. Transactions commit in the order in which they were handed over, within a batch and
 // between batches. read() and scan() see everything that was acknowledged before they were called,
