@@ -1,0 +1,82 @@
+// Snapshot x host -> what the host should hold. Pure: nothing but the snapshot goes in. A change is
+// compiled by looking only at the items it can touch, and a property test holds that against
+// compiling everything.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/digest.h"
+#include "model/snapshot.h"
+#include "model/step_kind.h"
+#include "penstock/v1/host.pb.h"
+
+namespace penstock {
+
+// A serialized v1.IntentItem. Shared, because a policy is the same bytes on every host.
+using ItemBytes = std::shared_ptr<const std::string>;
+
+struct HostIntent {
+  std::map<std::string, ItemBytes, std::less<>> items;  // by IntentItem.key
+
+  // SHA-256 over key length, key, value length, value in order; lengths as 4 bytes, little end
+  // first.
+  Digest digest() const;
+  bool operator==(const HostIntent&) const;  // by content
+};
+
+// What changes on one host: upserts and removals by key, sorted.
+struct HostChange {
+  std::map<std::string, ItemBytes, std::less<>> put;
+  std::set<std::string, std::less<>> remove;
+
+  bool empty() const { return put.empty() && remove.empty(); }
+  void apply_to(HostIntent&) const;
+  // Puts a later change on top of this one: several changes become one delta.
+  void then(const HostChange& later);
+};
+using Changes = std::map<std::string, HostChange, std::less<>>;  // by host; hosts that change only
+
+v1::IntentItem parse_item(const std::string& bytes);
+
+class PlanCache;
+
+// Keeps plans of profiles it has seen: a memo only, its answers do not depend on it. One strand.
+class Compiler {
+ public:
+  explicit Compiler(const StepKinds&);
+  ~Compiler();
+
+  HostIntent compile(const Snapshot&, std::string_view host);
+  // What the edits that lead from `before` to `after` change, on which hosts. The keys are the
+  // affected hosts.
+  Changes changes(const Snapshot& before, const Snapshot& after, std::span<const Edit> edits);
+
+  // Item keys that realize the object on each host concerned: VM -> instance, ports; enablement ->
+  // ports of the VMs it covers; profile -> policies and their groups; network -> net; pool -> ports
+  // of its VMs; host -> everything it has.
+  std::map<std::string, std::vector<std::string>> items_of(const Snapshot&, const ObjectKey&);
+  std::vector<std::string> items_of(const Snapshot&, const ObjectKey&, std::string_view host);
+
+  // The steps on a NIC in their order, whether its VM runs or not.
+  std::vector<v1::StepIntent> steps_of(const Snapshot&, const v1::VirtualMachine&, const v1::Nic&);
+  // "enabled on vm", "through pool web", ... : the enablement of the step is on this.
+  static std::string covers_by(const v1::Enablement&);
+
+  // Rules of a level as lines, or why there are none.
+  Result<std::vector<std::string>> explain_level(const Snapshot&, std::string_view profile,
+                                                 std::string_view level);
+
+ private:
+  std::unique_ptr<PlanCache> plans_;
+};
+
+// All step kinds of this build.
+StepKinds standard_step_kinds();
+
+}  // namespace penstock

@@ -1,0 +1,40 @@
+// Who may use a profile, where. One function for the catalog, for enabling and for choosing the
+// hosts to configure.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/snapshot.h"
+
+namespace penstock {
+
+// The subject that wants to use a profile. What is not known (no VM chosen yet, no user) is left
+// empty and then does not count against the subject.
+struct Subject {
+  std::string tenant;
+  std::optional<std::vector<std::string>> user_groups;
+  std::shared_ptr<const v1::VirtualMachine> vm;
+  std::string pool;     // target is a pool
+  std::string network;  // target is a network, or one NIC's network
+};
+
+// Empty: available. Otherwise the reason, for people: "not available to tenant acme".
+std::string why_not_available(const Snapshot&, const v1::ServiceProfile&, const Subject&);
+inline bool available(const Snapshot& snapshot, const v1::ServiceProfile& profile,
+                      const Subject& subject) {
+  return why_not_available(snapshot, profile, subject).empty();
+}
+// Whether some VM of the tenant on that host could be available: what decides which hosts are
+// configured.
+bool may_be_available(const Snapshot&, const v1::ServiceProfile&, std::string_view tenant,
+                      const v1::Host&);
+
+// Levels the profile offers, in the definition's order, limits and parameters merged; disallowed
+// ones left out.
+std::vector<v1::Level> allowed_levels(const v1::ServiceDefinition&, const v1::ServiceProfile&);
+
+}  // namespace penstock
