@@ -22,6 +22,8 @@ namespace penstock {
   X(api_request_max_bytes, 4 << 20, 1 << 12, 64 << 20, "bytes of one API request body")                       \
   X(api_batch_max_items, 5'000, 1, 50'000, "objects in one batch request")                                    \
   X(api_wait_default_ms, 10'000, 1, 600'000, "ms that ?wait=applied waits when the caller names no deadline") \
+  X(http_idle_ms, 60'000, 100, 3'600'000, "ms an HTTP client may take for its next request or for reading an answer") \
+  X(http_connections_max, 1'024, 1, 65'536, "HTTP connections open at a time")                                \
   X(watch_queue_max, 10'000, 16, 1'000'000, "events a slow watcher may lag behind before it is cut off")      \
   X(session_heartbeat_ms, 1'000, 10, 60'000, "ms between heartbeats of a host session")                       \
   X(session_lost_ms, 5'000, 50, 600'000, "ms without a sign of life until a host counts as away")             \
@@ -32,6 +34,8 @@ namespace penstock {
   X(reconcile_retry_max_ms, 30'000, 10, 3'600'000, "ms between tries of a failing step at most")              \
   X(reconcile_batch, 64, 1, 100'000, "objects a host reconciles in one turn of its strand")                   \
   X(reconcile_audit_ms, 10'000, 100, 3'600'000, "ms between audits of desired against observed state")        \
+  X(intent_persist_ms, 1'000, 1, 600'000, "ms that changes of a host's intent are gathered before its file is written") \
+  X(arena_reclaim_ms, 5'000, 1, 3'600'000, "ms without a change until a host reclaims released policy memory") \
   X(events_kept, 10'000, 16, 10'000'000, "events kept in memory for `get events`")                            \
   X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
   X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \
