@@ -18,6 +18,7 @@ namespace penstock {
   X(store_history_revisions, 10'000, 16, 1'000'000, "revisions kept for watches before compaction")           \
   X(store_checkpoint_pages, 1'000, 16, 100'000, "log pages after which the store tidies up when it is idle")  \
   X(store_checkpoint_idle_ms, 20, 1, 60'000, "ms without a commit that count as idle for that")               \
+  X(store_retry_ms, 100, 1, 60'000, "ms until the store is asked again when it could not answer")             \
   X(api_page_size, 500, 1, 10'000, "objects in one page of a list when the caller names no size")             \
   X(api_request_max_bytes, 4 << 20, 1 << 12, 64 << 20, "bytes of one API request body")                       \
   X(api_batch_max_items, 5'000, 1, 50'000, "objects in one batch request")                                    \
@@ -42,7 +43,10 @@ namespace penstock {
   X(policy_arena_kib, 32'768, 256, 1'048'576, "KiB of compiled policy a host can hold")                       \
   X(ports_max, 4'096, 16, 65'536, "ports of a host's switch")                                                 \
   X(rules_per_step_max, 16'384, 64, 16'384, "classifier rows of one filter step")                             \
-  X(flood_copies_max, 256, 1, 4'096, "copies the switch makes of one broadcast frame at most")
+  X(flood_copies_max, 256, 1, 4'096, "copies the switch makes of one broadcast frame at most")                \
+  X(netlink_gather_ms, 10, 1, 10'000, "ms in which further changes of links are told together")               \
+  X(guest_lease_s, 3'600, 60, 604'800, "s that addresses given to a guest by DHCP are valid")                 \
+  X(guest_ra_interval_s, 200, 4, 1'800, "s between router advertisements to a guest (RFC 4861: 4 to 1,800)")
 
 struct Tunables {
 #define PENSTOCK_TUNABLE_MEMBER(name, value, low, high, help) std::int64_t name = value;
