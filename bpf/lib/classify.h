@@ -20,7 +20,7 @@
 
 /* ands line `line` of an image into the hits; 0 when there is no such line. */
 static __always_inline int ps_and_line(struct ps_scratch* s, __u32 number) {
-  const union ps_line* line = ps_line(s, number);
+  const union ps_line* line = ps_line_at(s, number);
   if (!line) return 0;
 #pragma GCC unroll 8
   for (int w = 0; w < 8; w++) s->hits[w] &= line->d[w];
@@ -33,7 +33,7 @@ static __always_inline int ps_and_groups(struct ps_scratch* s, __u32 side, __u32
   __u64 any[8] = {0, 0, 0, 0, 0, 0, 0, 0};
   for (__u32 i = 0; i < PS_MAX_GROUPS_PER_ADDRESS; i++) {
     if (i >= s->group_vectors[side]) break;
-    const union ps_line* line = ps_line(s, s->group_vector[side][i] + number);
+    const union ps_line* line = ps_line_at(s, s->group_vector[side][i] + number);
     if (!line) return 0;
 #pragma GCC unroll 8
     for (int w = 0; w < 8; w++) any[w] |= line->d[w];
@@ -78,7 +78,7 @@ static long ps_dense_step(__u32 i, void* context) {
   struct ps_loop* loop = (struct ps_loop*)context;
   struct ps_scratch* s = loop->s;
   if (!((s->summary >> (i & 31)) & 1)) return s->summary == 0;
-  const union ps_line* first = ps_line(s, s->vector[0] + i);
+  const union ps_line* first = ps_line_at(s, s->vector[0] + i);
   if (!first) return 1;
 #pragma GCC unroll 8
   for (int w = 0; w < 8; w++) s->hits[w] = first->d[w];
@@ -130,7 +130,7 @@ static __always_inline void ps_load_packet(struct ps_scratch* s,
 static __always_inline void ps_group_base(struct ps_scratch* s, const struct ps_dimension* dim,
                                           __u32 side) {
   if (s->group_vectors[side] || !dim->keys) return;
-  const union ps_line* line = ps_line(s, dim->entries_line);
+  const union ps_line* line = ps_line_at(s, dim->entries_line);
   if (!line || !line->group[0].vector.line) return;
   s->group_vector[side][0] = line->group[0].vector.line;
   s->group_summary[side] = line->group[0].vector.summary;
@@ -156,7 +156,7 @@ static __always_inline void ps_search(struct ps_scratch* s, const struct ps_fami
   if (lines > PS_MAX_VECTOR_LINES) lines = PS_MAX_VECTOR_LINES;
   if (family->groups_line) {
     PS_LOOP(2 * PS_MAX_GROUPS_PER_ADDRESS, ps_group_step, &loop);
-    const union ps_line* groups = lines ? ps_line(s, family->groups_line) : 0;
+    const union ps_line* groups = lines ? ps_line_at(s, family->groups_line) : 0;
     if (groups) {
       ps_group_base(s, &groups->dim[0], 0);
       ps_group_base(s, &groups->dim[1], 1);
@@ -191,7 +191,7 @@ PS_CLASSIFY_ENTRY int ps_classify(PS_ARENA_PARAMETER __u32 policy_line,
   ps_answer(match, PS_NO_RULE, PS_ACTION_DENY);
   match->error = 1;
   s->base = policy_line;
-  const union ps_line* header = ps_line(s, 0);
+  const union ps_line* header = ps_line_at(s, 0);
   if (!header || header->header.magic != PS_POLICY_MAGIC ||
       header->header.version != PS_POLICY_VERSION)
     return 0;
@@ -199,7 +199,7 @@ PS_CLASSIFY_ENTRY int ps_classify(PS_ARENA_PARAMETER __u32 policy_line,
   __u32 v6 = view->family == 6;
   __u32 family_line = header->header.family_line[v6];
   if (family_line) {
-    const union ps_line* family = ps_line(s, family_line);
+    const union ps_line* family = ps_line_at(s, family_line);
     if (!family) return 0;
     ps_load_packet(s, view);
     ps_search(s, &family->family);
@@ -207,7 +207,7 @@ PS_CLASSIFY_ENTRY int ps_classify(PS_ARENA_PARAMETER __u32 policy_line,
   __u32 rule = s->rule;
   __u32 verdict = header->header.default_verdict;
   if (rule != PS_NO_RULE) {
-    const union ps_line* line = ps_line(s, header->header.verdicts_line + rule / 64);
+    const union ps_line* line = ps_line_at(s, header->header.verdicts_line + rule / 64);
     if (!line) return 0;
     verdict = line->b[rule & 63];
   }

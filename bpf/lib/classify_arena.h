@@ -75,7 +75,7 @@ struct {
 } ps_classify_scratch SEC(".maps");
 
 /* Line `line` of the image, or null. */
-static __always_inline const union ps_line* ps_line(const struct ps_scratch* s, __u32 line) {
+static __always_inline const union ps_line* ps_line_at(const struct ps_scratch* s, __u32 line) {
   __u32 key = s->base + line;
   return (const union ps_line*)bpf_map_lookup_elem(&ps_arena, &key);
 }
@@ -92,7 +92,7 @@ static __always_inline const union ps_line* ps_line(const struct ps_scratch* s, 
 #define PS_ARENA_ARG(arena) (arena),
 #define PS_CLASSIFY_ENTRY static inline
 
-static __always_inline const union ps_line* ps_line(const struct ps_scratch* s, __u32 line) {
+static __always_inline const union ps_line* ps_line_at(const struct ps_scratch* s, __u32 line) {
   __u32 at = s->base + line;
   return at < s->arena->count ? &s->arena->lines[at] : 0;
 }

@@ -33,7 +33,7 @@ static __always_inline __u32 ps_interval(const struct ps_scratch* s, const struc
   __u32 block = 0, index = 0;
 #pragma GCC unroll 4
   for (int level = 0; level < PS_MAX_TREE_LEVELS; level++) {
-    const union ps_line* line = ps_line(s, level_line + block);
+    const union ps_line* line = ps_line_at(s, level_line + block);
     if (!line) break;
     __u32 rank = ps_rank(line, x);
     if (level + 1 >= dim->levels || level + 1 == PS_MAX_TREE_LEVELS) {
@@ -77,7 +77,7 @@ static __always_inline long ps_check_row(struct ps_scratch* s, __u32 row) {
   __u64 differs, match;
   __u32 src_group, dst_group;
   if (s->v6) {
-    const union ps_line* line = ps_line(s, s->rows_line + row);
+    const union ps_line* line = ps_line_at(s, s->rows_line + row);
     if (!line) return 1;
     const struct ps_row6* r = &line->row6;
     tail = &r->tail;
@@ -91,7 +91,7 @@ static __always_inline long ps_check_row(struct ps_scratch* s, __u32 row) {
     src_group = r->src.w[0];
     dst_group = r->dst.w[0];
   } else {
-    const union ps_line* line = ps_line(s, s->rows_line + row / 2);
+    const union ps_line* line = ps_line_at(s, s->rows_line + row / 2);
     if (!line) return 1;
     const struct ps_row4* r = &line->row4[row & 1];
     tail = &r->tail;
@@ -113,7 +113,7 @@ static __always_inline long ps_check_row(struct ps_scratch* s, __u32 row) {
 static long ps_list_step(__u32 i, void* context) {
   struct ps_scratch* s = ((struct ps_loop*)context)->s;
   __u32 at = s->list_at + i;
-  const union ps_line* line = ps_line(s, s->lists_line + at / 32);
+  const union ps_line* line = ps_line_at(s, s->lists_line + at / 32);
   if (!line) return 1;
   return ps_check_row(s, line->h[at & 31]);
 }
@@ -134,12 +134,12 @@ static __always_inline void ps_check_list(struct ps_scratch* s, __u32 reference)
 /* Loop step: dimension i of the family. */
 static long ps_dimension_step(__u32 i, void* context) {
   struct ps_scratch* s = ((struct ps_loop*)context)->s;
-  const union ps_line* dims = ps_line(s, s->dims_line + i / 2);
+  const union ps_line* dims = ps_line_at(s, s->dims_line + i / 2);
   if (!dims) return 1;
   const struct ps_dimension* dim = &dims->dim[i & 1];
   __u32 index = ps_interval(s, dim, s->field[dim->field & (PS_FIELDS - 1)]);
   if (dim->dense_line) {
-    const union ps_line* line = ps_line(s, dim->dense_line + index / 8);
+    const union ps_line* line = ps_line_at(s, dim->dense_line + index / 8);
     __u32 n = s->vectors;
     if (!line || n >= PS_MAX_DIMENSIONS) return 1;
     const struct ps_vector* vector = &line->vector[index & 7];
@@ -148,7 +148,7 @@ static long ps_dimension_step(__u32 i, void* context) {
     s->vectors = n + 1;
   }
   if (dim->sparse_line) {
-    const union ps_line* line = ps_line(s, dim->sparse_line + index / 16);
+    const union ps_line* line = ps_line_at(s, dim->sparse_line + index / 16);
     if (!line) return 1;
     ps_check_list(s, line->w[index & 15]);
   }
@@ -161,12 +161,12 @@ static long ps_group_step(__u32 i, void* context) {
   __u32 side = (i / PS_MAX_GROUPS_PER_ADDRESS) & 1;
   __u32 group = s->groups[side][i & (PS_MAX_GROUPS_PER_ADDRESS - 1)];
   if (!group) return 0;
-  const union ps_line* dims = ps_line(s, s->groups_line);
+  const union ps_line* dims = ps_line_at(s, s->groups_line);
   if (!dims) return 1;
   const struct ps_dimension* dim = &dims->dim[side];
   if (!dim->keys) return 0;
   __u32 index = ps_interval(s, dim, group);
-  const union ps_line* line = ps_line(s, dim->entries_line + index / 4);
+  const union ps_line* line = ps_line_at(s, dim->entries_line + index / 4);
   if (!line) return 1;
   const struct ps_group_entry* entry = &line->group[index & 3];
   if (entry->group != group) return 0;

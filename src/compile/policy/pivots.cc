@@ -1,0 +1,111 @@
+#include "compile/policy/pivots.h"
+
+#include <algorithm>
+#include <array>
+#include <numeric>
+
+#include "compile/policy/intervals.h"
+
+namespace penstock::policy {
+namespace {
+
+// So few rows are checked faster than anything is searched.
+constexpr std::size_t kFew = 8;
+// A search costs about as much as this many rows in a bit vector; a field must earn its search.
+constexpr std::size_t kWorthASearch = 512;
+
+// The order in which equally good fields are taken.
+constexpr std::array kOrder{PS_FIELD_DST + 3,    PS_FIELD_DST + 2,        PS_FIELD_DST + 1,
+                            PS_FIELD_DST + 0,    PS_FIELD_SRC + 3,        PS_FIELD_SRC + 2,
+                            PS_FIELD_SRC + 1,    PS_FIELD_SRC + 0,        int{PS_FIELD_DPORT},
+                            int{PS_FIELD_SPORT}, int{PS_FIELD_DST_GROUP}, int{PS_FIELD_SRC_GROUP},
+                            int{PS_FIELD_PROTO}};
+
+using Eligible = std::vector<bool>;  // by row
+
+Eligible eligible_by_range(std::span<const Row> rows, int field) {
+  Eligible out(rows.size());
+  std::vector<std::uint32_t> which;
+  for (std::uint32_t i = 0; i < rows.size(); i++)
+    if (rows[i].constrained(field)) which.push_back(i);
+  if (which.empty()) return out;
+  const Intervals intervals(rows, which, field);
+  std::vector<Span> spans(which.size());
+  std::vector<std::uint32_t> listed(intervals.count());
+  for (std::size_t i = 0; i < which.size(); i++) {
+    spans[i] = intervals.span(rows[which[i]], field);
+    if (spans[i].size() > kMaxSpan) continue;
+    for (std::uint32_t at = spans[i].first; at <= spans[i].last; at++) listed[at]++;
+  }
+  for (std::size_t i = 0; i < which.size(); i++) {
+    if (spans[i].size() > kMaxSpan) continue;
+    const auto begin = listed.begin() + spans[i].first;
+    out[which[i]] = *std::max_element(begin, begin + spans[i].size()) <= kMaxList;
+  }
+  return out;
+}
+
+Eligible eligible_by_group(std::span<const Row> rows, int side) {
+  Eligible out(rows.size());
+  std::vector<std::uint32_t> groups;
+  for (const Row& row : rows)
+    if (row.group[side]) groups.push_back(row.group[side]);
+  std::ranges::sort(groups);
+  for (std::size_t i = 0; i < rows.size(); i++) {
+    const auto same = std::ranges::equal_range(groups, rows[i].group[side]);
+    out[i] = rows[i].group[side] != 0 && same.size() <= kMaxList;
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> choose_pivots(std::span<const Row> rows) {
+  if (rows.size() <= kFew) return std::vector<std::uint8_t>(rows.size(), kAlways);
+  std::array<Eligible, PS_FIELDS> eligible;
+  for (int field : kOrder)
+    eligible[field] = field >= PS_FIELD_SRC_GROUP
+                          ? eligible_by_group(rows, field - PS_FIELD_SRC_GROUP)
+                          : eligible_by_range(rows, field);
+  std::vector<std::uint8_t> pivots(rows.size(), kDense);
+  std::size_t left = rows.size();
+  while (left > kFew) {
+    int best = -1;
+    std::size_t most = 0;
+    for (int field : kOrder) {
+      std::size_t n = 0;
+      for (std::size_t i = 0; i < rows.size(); i++) n += pivots[i] == kDense && eligible[field][i];
+      if (n > most) {
+        most = n;
+        best = field;
+      }
+    }
+    if (best < 0 || (most < kWorthASearch && most * 2 < left)) break;
+    for (std::size_t i = 0; i < rows.size(); i++)
+      if (pivots[i] == kDense && eligible[best][i]) pivots[i] = static_cast<std::uint8_t>(best);
+    left -= most;
+  }
+  if (left <= kFew) std::ranges::replace(pivots, kDense, kAlways);
+  return pivots;
+}
+
+std::vector<int> choose_dense_fields(std::span<const Row> rows,
+                                     std::span<const std::uint32_t> dense) {
+  std::vector<int> fields;
+  int most_field = PS_FIELD_PROTO;
+  std::size_t most = 0;
+  for (int field = 0; field < PS_MAX_DIMENSIONS; field++) {
+    const auto n = static_cast<std::size_t>(
+        std::ranges::count_if(dense, [&](std::uint32_t i) { return rows[i].constrained(field); }));
+    if (n > kFew) fields.push_back(field);
+    if (n > most) {
+      most = n;
+      most_field = field;
+    }
+  }
+  // The search of the dense part starts from a vector, so there is always one.
+  if (fields.empty()) fields.push_back(most_field);
+  return fields;
+}
+
+}  // namespace penstock::policy
