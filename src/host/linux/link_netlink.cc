@@ -1,14 +1,8 @@
 #include "host/linux/link_netlink.h"
 
-#include <linux/rtnetlink.h>
-
 #include <algorithm>
-#include <array>
-#include <chrono>
 
 #include <fmt/format.h>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 
 #include "base/real_runtime.h"
 #include "net/linux/links.h"
@@ -17,7 +11,6 @@ namespace penstock::host {
 
 using linux_net::LinkInfo;
 using linux_net::NetlinkSocket;
-namespace asio = boost::asio;
 
 namespace {
 
@@ -54,59 +47,13 @@ Status check_conflicts(const std::vector<LinkInfo>& links, const VxlanSpec& spec
 
 }  // namespace
 
-struct LinkNetlink::Listener : std::enable_shared_from_this<Listener> {
-  Listener(RealRuntime& r, Log& l, NetlinkSocket s)
-      : runtime(r), log(l), socket(std::move(s)), readable(r.io(), socket.fd()) {}
-  // The socket closes the descriptor, not asio.
-  ~Listener() { close(); }
-
-  void close() {
-    changed = nullptr;
-    if (readable.is_open()) readable.release();
-  }
-
-  void wait() {
-    readable.async_wait(asio::posix::stream_descriptor::wait_read,
-                        [self = shared_from_this()](boost::system::error_code error) {
-                          if (!error && self->readable.is_open()) self->arrived();
-                        });
-  }
-
-  void arrived() {
-    const auto any = socket.drain();
-    if (!any) log.warning("links are watched no longer: {}", any.error().text());
-    if (!any) return;
-    if (*any && changed) changed();
-    // Whatever comes meanwhile waits in the socket; if it overflows, drain() says "look again" all
-    // the same.
-    runtime.after(std::chrono::milliseconds(runtime.tunables().netlink_gather_ms),
-                  [weak = weak_from_this()] {
-                    if (const auto self = weak.lock(); self && self->readable.is_open())
-                      self->wait();
-                  });
-  }
-
-  RealRuntime& runtime;
-  Log& log;
-  NetlinkSocket socket;
-  asio::posix::stream_descriptor readable;
-  std::function<void()> changed;
-};
-
-LinkNetlink::LinkNetlink(NetlinkSocket socket, std::shared_ptr<Listener> listener)
-    : socket_(std::move(socket)), listener_(std::move(listener)) {}
-
-LinkNetlink::~LinkNetlink() {
-  listener_->close();
-}
+LinkNetlink::LinkNetlink(NetlinkSocket socket, LinkWatch watch)
+    : socket_(std::move(socket)), watch_(std::move(watch)) {}
 
 Result<std::unique_ptr<LinkNetlink>> LinkNetlink::open(RealRuntime& runtime, Log& log) {
   auto socket = PENSTOCK_TRY(NetlinkSocket::open());
-  constexpr std::array<unsigned, 1> kGroups{RTNLGRP_LINK};
-  auto notifications = PENSTOCK_TRY(NetlinkSocket::open_listener(kGroups));
-  auto listener = std::make_shared<Listener>(runtime, log, std::move(notifications));
-  listener->wait();
-  return std::unique_ptr<LinkNetlink>(new LinkNetlink(std::move(socket), std::move(listener)));
+  auto watch = PENSTOCK_TRY(LinkWatch::open(runtime, log));
+  return std::unique_ptr<LinkNetlink>(new LinkNetlink(std::move(socket), std::move(watch)));
 }
 
 Result<std::vector<Link>> LinkNetlink::links() {
@@ -161,7 +108,7 @@ Status LinkNetlink::set_link_mtu(int ifindex, int mtu) {
   return linux_net::set_link_mtu(socket_, ifindex, mtu);
 }
 void LinkNetlink::on_links_changed(std::function<void()> changed) {
-  listener_->changed = std::move(changed);
+  watch_.on_change(std::move(changed));
 }
 
 }  // namespace penstock::host

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "host/kernel.h"
+#include "host/linux/link_watch.h"
 #include "net/linux/netlink_socket.h"
 
 namespace penstock {
@@ -23,7 +24,6 @@ class LinkNetlink {
  public:
   // The runtime and the log must outlive it.
   static Result<std::unique_ptr<LinkNetlink>> open(RealRuntime&, Log&);
-  ~LinkNetlink();
 
   Result<std::vector<Link>> links();
   // As Kernel::create_vxlan. Our own device (same name and alias, same port) is taken over: its MTU
@@ -33,17 +33,14 @@ class LinkNetlink {
   Status delete_link(int ifindex);
   Status set_link_up(int ifindex, bool up);
   Status set_link_mtu(int ifindex, int mtu);
-  // The first change is told at once, further ones within `netlink_gather_ms` together.
+  // See LinkWatch.
   void on_links_changed(std::function<void()>);
 
  private:
-  struct Listener;
-  LinkNetlink(linux_net::NetlinkSocket, std::shared_ptr<Listener>);
+  LinkNetlink(linux_net::NetlinkSocket, LinkWatch);
 
   linux_net::NetlinkSocket socket_;
-  // Shared with the handlers that wait in the event loop: one that runs after our end finds it
-  // closed.
-  std::shared_ptr<Listener> listener_;
+  LinkWatch watch_;
 };
 
 }  // namespace penstock::host
