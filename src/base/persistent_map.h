@@ -42,6 +42,21 @@ class PersistentMap {
   template <typename Q>
   bool contains(const Q& key) const { return find(key) != nullptr; }
 
+  // Number of keys less than `key`: with size() and a neighbour's rank, how many lie in a range, in O(log n).
+  template <typename Q>
+  std::size_t rank(const Q& key) const {
+    std::size_t below = 0;
+    for (const Node* node = root_.get(); node;) {
+      if (Less{}(node->key, key)) {
+        below += size_of(node->left) + 1;
+        node = node->right.get();
+      } else {
+        node = node->left.get();
+      }
+    }
+    return below;
+  }
+
   [[nodiscard]] PersistentMap set(K key, V value) const {
     return PersistentMap(insert(root_, std::move(key), std::move(value)));
   }

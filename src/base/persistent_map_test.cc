@@ -44,6 +44,9 @@ TEST(PersistentMap, AgreesWithStdMapUnderRandomEdits) {
   seen.clear();
   map.each_from(250u, [&](auto key, auto value) { seen.emplace_back(key, value); });
   EXPECT_EQ(seen, Pairs(model.lower_bound(250), model.end()));
+  for (std::uint64_t key = 0; key <= 500; key += 25)
+    EXPECT_EQ(map.rank(key),
+              static_cast<std::size_t>(std::distance(model.begin(), model.lower_bound(key))));
 }
 
 }  // namespace

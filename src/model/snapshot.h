@@ -161,6 +161,8 @@ class Snapshot {
   std::shared_ptr<const v1::Token> token_of_sha256(std::string_view sha256_hex) const;
   std::vector<std::string> users_of_group(std::string_view group) const;
   std::vector<std::string> tokens_of_user(std::string_view user) const;
+  std::vector<std::string> tokens_of_host(std::string_view host) const;
+  std::vector<ObjectKey> vms_of_owner(std::string_view owner) const;  // "user:NAME", "group:NAME"
 
   // All index entries as text, sorted: for the test that compares with a rebuild.
   std::vector<std::string> index_dump() const;
