@@ -56,6 +56,7 @@ NetlinkRequest route_request(std::uint16_t type, std::uint16_t flags, const Rout
   header->rtm_scope = route.gateway || route.destination.address.family == Family::kV6
                           ? RT_SCOPE_UNIVERSE
                           : RT_SCOPE_LINK;
+  if (type == RTM_NEWROUTE && route.gateway && route.ifindex != 0) header->rtm_flags = RTNH_F_ONLINK;
   if (type == RTM_DELROUTE) header->rtm_scope = RT_SCOPE_NOWHERE;  // any
   if (route.destination.length != 0) request.put(RTA_DST, bytes_of(route.destination.address));
   if (route.gateway) request.put(RTA_GATEWAY, bytes_of(*route.gateway));

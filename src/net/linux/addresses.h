@@ -36,7 +36,8 @@ struct Route {
 // Unicast routes of the main table that somebody asked for (not those the kernel makes itself),
 // sorted.
 Result<std::vector<Route>> list_routes(NetlinkSocket&);
-// Replaces a route to the same destination.
+// Replaces a route to the same destination. A gateway given with an ifindex counts as reachable there, also when no
+// address of the link is in its network (guests with /32 and /128 addresses).
 Status set_route(NetlinkSocket&, const Route&);
 Status delete_route(NetlinkSocket&, const Route&);
 
