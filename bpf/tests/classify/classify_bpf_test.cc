@@ -1,0 +1,177 @@
+// The classifier as the kernel runs it against the same source compiled natively, and what a
+// look-up costs there.
+#include <sys/mman.h>
+
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "bench/rulesets/as_policy.h"
+#include "compile/policy/build.h"
+#include "compile/policy/random_rules.h"
+#include "lib/classify.h"
+#include "tests/classify/run.h"
+
+namespace penstock::policy {
+namespace {
+
+constexpr std::uint32_t kLine = 5;  // not 0, so that a reference that is not relative shows
+// Growth past this is looked at: the verifier's limit is a million, and the switch needs room for
+// itself.
+constexpr std::uint32_t kMostVerified = 40'000;
+
+// A map's memory, shared with the kernel.
+class Mapping {
+ public:
+  Mapping() = default;
+  Mapping(const Mapping&) = delete;
+  ~Mapping() {
+    if (bytes_) munmap(at_, bytes_);
+  }
+  void* open(const bpf_map* map, std::size_t bytes) {
+    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+    if (at == MAP_FAILED) return nullptr;
+    bytes_ = bytes;
+    return at_ = at;
+  }
+
+ private:
+  void* at_ = nullptr;
+  std::size_t bytes_ = 0;
+};
+
+class Kernel {
+ public:
+  explicit Kernel(std::span<const ps_line> image) {
+    object_.reset(bpf_object__open_file(PENSTOCK_CLASSIFY_OBJECT, nullptr));
+    if (!object_) return;
+    const std::size_t lines = kLine + image.size();
+    bpf_map* arena = bpf_object__find_map_by_name(object_.get(), "ps_arena");
+    bpf_map__set_max_entries(arena, static_cast<std::uint32_t>(lines));
+    if (bpf_object__load(object_.get()) != 0) return;
+    auto* line = static_cast<ps_line*>(arena_.open(arena, lines * PS_LINE_BYTES));
+    run_ = static_cast<ps_classify_run*>(
+        globals_.open(bpf_object__find_map_by_name(object_.get(), ".bss"), sizeof *run_));
+    if (!line || !run_) return;
+    std::memcpy(line + kLine, image.data(), image.size_bytes());
+    run_->policy_line = kLine;
+    loaded_ = true;
+  }
+
+  bool loaded() const { return loaded_; }
+  ps_match classify(const ps_packet_view& view) {
+    run_->view = view;
+    run("classify", 1);
+    return run_->match;
+  }
+  // Nanoseconds of one look-up, above the empty program; the best of several runs, because others
+  // use the machine too.
+  int lookup_ns(const ps_packet_view& view) {
+    run_->view = view;
+    int best = 1 << 30, empty = 1 << 30;
+    for (int i = 0; i < 7; i++) {
+      best = std::min(best, run("classify", 20'000));
+      empty = std::min(empty, run("nothing", 20'000));
+    }
+    return best - empty;
+  }
+  std::uint32_t verified_instructions() {
+    bpf_prog_info info{};
+    std::uint32_t size = sizeof info;
+    bpf_obj_get_info_by_fd(fd("classify"), &info, &size);
+    return info.verified_insns;
+  }
+
+ private:
+  int fd(const char* program) const {
+    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), program));
+  }
+  int run(const char* program, int repeat) const {
+    std::array<std::uint8_t, 64> packet{};
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(),
+                .repeat = repeat);
+    EXPECT_EQ(bpf_prog_test_run_opts(fd(program), &options), 0) << strerror(errno);
+    return static_cast<int>(options.duration);
+  }
+
+  struct Close {
+    void operator()(bpf_object* object) const { bpf_object__close(object); }
+  };
+  std::unique_ptr<bpf_object, Close> object_;
+  Mapping arena_, globals_;
+  ps_classify_run* run_ = nullptr;
+  bool loaded_ = false;
+};
+
+ps_match natively(std::span<const ps_line> image, const ps_packet_view& view) {
+  const ps_arena_view arena{image.data(), static_cast<std::uint32_t>(image.size())};
+  ps_match match{};
+  ps_classify(&arena, 0, &view, &match);
+  return match;
+}
+
+TEST(ClassifyBpf, KernelAgreesWithNative) {
+  std::size_t packets = 0, matched = 0;
+  for (std::uint64_t seed = 1; seed <= 60; seed++) {
+    RandomRules random(seed);
+    const RuleSet set = random.rule_set();
+    const auto image = build_policy(set);
+    ASSERT_TRUE(image) << image.error().text();
+    Kernel kernel(image->lines);
+    ASSERT_TRUE(kernel.loaded());
+    for (int i = 0; i < 500; i++, packets++) {
+      const ps_packet_view view = random.packet(set);
+      const ps_match expected = natively(image->lines, view), got = kernel.classify(view);
+      ASSERT_EQ(std::memcmp(&got, &expected, sizeof got), 0)
+          << "seed " << seed << " packet " << i << ": rule " << got.rule << " instead of "
+          << expected.rule;
+      matched += got.matched;
+    }
+  }
+  EXPECT_GE(packets, 10'000u);
+  EXPECT_GT(matched, packets / 10);
+}
+
+TEST(ClassifyBpf, UnreadableImageDenies) {
+  std::vector<ps_line> image(4);
+  Kernel kernel(image);
+  ASSERT_TRUE(kernel.loaded());
+  const ps_match match = kernel.classify(ps_packet_view{});
+  EXPECT_EQ(match.error, 1);
+  EXPECT_EQ(match.action, PS_ACTION_DENY);
+}
+
+TEST(ClassifyBpf, VerifierWorkStaysSmall) {
+  Kernel kernel(build_policy({})->lines);
+  ASSERT_TRUE(kernel.loaded());
+  fmt::print("classifier: {} instructions verified\n", kernel.verified_instructions());
+  EXPECT_LT(kernel.verified_instructions(), kMostVerified);
+}
+
+// The bound leaves room for slow and busy machines; docs/performance.md has the figures.
+TEST(ClassifyBpf, LookupTimesWithTheMatchingRuleLast) {
+  for (Family ip : {Family::kV4, Family::kV6})
+    for (auto name : bench::family_names())
+      for (std::size_t count : {16, 256, 4096, 16384}) {
+        const auto connection = bench::standard_connection(ip);
+        const auto image =
+            build_policy(bench::as_policy(*bench::generate(name, count, connection)));
+        ASSERT_TRUE(image) << image.error().text();
+        Kernel kernel(image->lines);
+        ASSERT_TRUE(kernel.loaded());
+        const auto view = bench::packet_of(connection);
+        ASSERT_EQ(kernel.classify(view).rule, count - 1);
+        const int ns = kernel.lookup_ns(view);
+        fmt::print("v{} {:32} {:6} rules: {:4} ns, {:4.0f} B a rule\n", ip == Family::kV4 ? 4 : 6,
+                   name, count, ns, image->stats.bytes_per_rule);
+        EXPECT_LT(ns, 10'000);
+      }
+}
+
+}  // namespace
+}  // namespace penstock::policy
