@@ -4,11 +4,11 @@
 
 #include "abi/types.h"
 
-enum ps_verdict {
-  PS_VERDICT_ALLOW = 0,
-  PS_VERDICT_DENY = 1,
-  PS_VERDICT_REJECT = 2,
-  PS_VERDICT_WOULD_DENY = 3,  // the step only observes
+enum ps_outcome {
+  PS_OUTCOME_ALLOW = 0,
+  PS_OUTCOME_DENY = 1,
+  PS_OUTCOME_REJECT = 2,
+  PS_OUTCOME_WOULD_DENY = 3,  // the step only observes
 };
 
 // A rule with `log` decided about a new flow (never about one that is judged again).
@@ -19,7 +19,7 @@ struct ps_event {
   __u32 rule;
   __u32 length;    // of the frame
   __u8 direction;  // enum ps_direction, of the packet
-  __u8 verdict;    // enum ps_verdict
+  __u8 outcome;    // enum ps_outcome
   __u8 family;
   __u8 protocol;
   __u16 source_port;  // host order; ICMP: type << 8 | code

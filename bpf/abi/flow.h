@@ -50,7 +50,7 @@ struct ps_flow {
   __u64 bytes[2];
   __u32 check;     // of the key: tells an entry that was deleted and reused under the reader
   __u32 slot;      // of the port, for its quota
-  __u32 rule;      // that decided, number within the profile's policy; PS_RULE_DEFAULT: the default
+  __u32 rule;      // that decided, number within the profile's policy; PS_NO_RULE: the default
                    // action
   __u32 profile;   // that decided; 0: no step had an opinion
   __u8 initiator;  // enum ps_direction: which way the first packet went
@@ -63,8 +63,6 @@ struct ps_flow {
   __u8 reserved[48];  // addresses and ports of NAT, chosen service instances
 };
 PS_CHECK_SIZE(ps_flow, 128);
-
-#define PS_RULE_DEFAULT 0xffffffffu
 
 // Later fragments carry no ports: they borrow those of the first one, then follow the flow like any
 // packet.

@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_ABI_NETWORK_H
 #define PENSTOCK_ABI_NETWORK_H
 
+#include "abi/policy.h"
 #include "abi/types.h"
 
 // The underlay address of a host's tunnel end.
@@ -60,9 +61,8 @@ PS_CHECK_SIZE(ps_flood, 8 + 4 * PS_FLOOD_LOCAL_MAX + 20 * PS_FLOOD_REMOTE_MAX);
 // Groups an address belongs to, for rules that name VM labels on either side. Read for a flow's
 // first packet only. More groups than fit: user space refuses the object, the switch never sees a
 // cut list.
-#define PS_GROUPS_PER_ADDRESS 8
 struct ps_group_list {
-  __u32 group[PS_GROUPS_PER_ADDRESS];  // ascending, 0 = none
+  __u32 group[PS_MAX_GROUPS_PER_ADDRESS];  // ascending, 0 = none
 };
 PS_CHECK_SIZE(ps_group_list, 32);
 

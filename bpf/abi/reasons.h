@@ -46,7 +46,6 @@
     "a later IP fragment came before the first one, or the first was dropped")                    \
   X(FRAGMENT_OVERLAP, fragment_overlap,                                                           \
     "a TCP fragment that could overwrite a judged header (RFC 1858)")                             \
-  X(RELATED_UNKNOWN, related_unknown, "ICMP error about a flow that this port does not have")     \
   X(FLOOD_EMPTY, flood_empty,                                                                     \
     "broadcast or multicast in a network without other members: nobody to copy to")               \
   X(PUNT_FULL, punt_full,                                                                         \

@@ -116,10 +116,10 @@ Result<ps_flood> flood(std::span<const std::uint32_t> local_slots,
 }
 
 Result<ps_group_list> group_list(std::span<const std::uint32_t> groups) {
-  if (groups.size() > PS_GROUPS_PER_ADDRESS)
+  if (groups.size() > PS_MAX_GROUPS_PER_ADDRESS)
     return fail(Code::kResourceExhausted,
                 fmt::format("an address can be in {} groups that rules name, not {}",
-                            PS_GROUPS_PER_ADDRESS, groups.size()));
+                            PS_MAX_GROUPS_PER_ADDRESS, groups.size()));
   ps_group_list value{};
   std::ranges::copy(groups, value.group);
   std::sort(value.group, value.group + groups.size());

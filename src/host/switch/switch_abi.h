@@ -64,7 +64,7 @@ IpAddress address_of(const ps_vtep&);
 // Who gets broadcasts of a network. Longer lists than the layout holds: kResourceExhausted.
 Result<ps_flood> flood(std::span<const std::uint32_t> local_slots,
                        std::span<const IpAddress> remote_hosts);
-// At most PS_GROUPS_PER_ADDRESS groups, any order: stored ascending. More: kResourceExhausted.
+// At most PS_MAX_GROUPS_PER_ADDRESS groups, any order: stored ascending. More: kResourceExhausted.
 Result<ps_group_list> group_list(std::span<const std::uint32_t> groups);
 
 // A step list as arena bytes, padded with zeros to whole lines of 64. At most PS_STEPS_MAX steps.

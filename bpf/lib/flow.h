@@ -1,0 +1,278 @@
+// Judging one side of a packet: the flow table in front, the step list behind it.
+//
+// When the table or a port's quota is full, flows that have an entry keep it and new ones are
+// judged packet by packet. Replies of such a flow have no entry to pass by: a TCP packet's part in
+// the connection is read from its flags and port numbers (ps_flow_start), so replies are judged as
+// the connection they belong to; UDP and ICMP replies are first judged as new and, when that
+// refuses them and the port ran out of entries lately, as the flow the other way.
+#ifndef PENSTOCK_LIB_FLOW_H
+#define PENSTOCK_LIB_FLOW_H
+
+#include "lib/flow_state.h"
+#include "lib/parse.h"
+#include "lib/steps.h"
+
+PS_INLINE __u64 ps_policy_of(const struct ps_port* port, int direction) {
+  return *(volatile const __u64*)&port->policy[direction & 1];
+}
+
+// A port without services in both directions keeps no flows: nothing could ever need them.
+PS_INLINE int ps_tracked(const struct ps_port* port) {
+  return (__u32)(ps_policy_of(port, PS_OUT) | ps_policy_of(port, PS_IN)) != 0;
+}
+
+PS_INLINE void ps_view_groups(struct ps_work* w) {
+  struct ps_packet_view* v = &w->view;
+  ps_zero(v->src_groups, sizeof(v->src_groups));
+  ps_zero(v->dst_groups, sizeof(v->dst_groups));
+  w->address_key.scope = w->vni;
+  w->address_key.family = v->family;
+  ps_zero(w->address_key.zero, 3);
+  ps_copy(w->address_key.address, &v->src, 16);
+  const struct ps_group_list* groups = bpf_map_lookup_elem(&ps_groups, &w->address_key);
+  if (groups) ps_copy(v->src_groups, groups->group, sizeof(v->src_groups));
+  ps_copy(w->address_key.address, &v->dst, 16);
+  groups = bpf_map_lookup_elem(&ps_groups, &w->address_key);
+  if (groups) ps_copy(v->dst_groups, groups->group, sizeof(v->dst_groups));
+}
+
+// The view of the flow's first packet, which `initiator` sent: from the key, because the packet at
+// hand may be an answer, or quote the flow.
+PS_INLINE void ps_view_flow(struct ps_work* w, int initiator, __u8 tcp_flags, __u8 icmp_type,
+                            __u8 icmp_code) {
+  struct ps_packet_view* v = &w->view;
+  const struct ps_flow_key* key = &w->key;
+  ps_zero(v, sizeof(*v));
+  ps_copy(&v->src, initiator == PS_OUT ? key->local : key->remote, 16);
+  ps_copy(&v->dst, initiator == PS_OUT ? key->remote : key->local, 16);
+  v->family = key->family;
+  v->proto = key->protocol;
+  v->tcp_flags = tcp_flags;
+  v->icmp_type = icmp_type;
+  v->icmp_code = icmp_code;
+  if (key->protocol == PS_PROTO_TCP || key->protocol == PS_PROTO_UDP ||
+      key->protocol == PS_PROTO_SCTP || key->protocol == PS_PROTO_UDPLITE) {
+    v->sport = initiator == PS_OUT ? key->local_port : key->remote_port;
+    v->dport = initiator == PS_OUT ? key->remote_port : key->local_port;
+    v->flags = PS_VIEW_PORTS_VALID;
+  }
+  ps_view_groups(w);
+}
+
+PS_INLINE int ps_judged(const struct ps_judgement* j) {
+  if (j->bad) return PS_DROP_BAD_POLICY;
+  if (j->action == PS_ACTION_REJECT) return PS_DROP_POLICY_REJECT;
+  if (j->action != PS_ACTION_ALLOW) return PS_DROP_POLICY_DENY;
+  // Apart from the walk on purpose: see abi/steps.h, `required`.
+  if ((j->steps_run & j->required) != j->required) return PS_DROP_NOT_INSPECTED;
+  return 0;
+}
+
+PS_INLINE void ps_flow_count(struct ps_work* w, struct ps_flow* flow, int direction) {
+  flow->seen_ns = w->now_ns;
+  flow->packets[direction & 1]++;
+  flow->bytes[direction & 1] += w->length;
+}
+
+// Room for one more entry of the port? Takes it if so.
+PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
+  __u32 slot = w->side_slot;
+  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  if (!held) return 0;
+  if (held->port_id != port_id) {  // the slot has a new port
+    held->port_id = port_id;
+    held->entries = 0;
+    held->refused_ns = 0;
+  }
+  if (held->entries >= ps_config.port_flow_quota) {
+    held->refused_ns = w->now_ns;
+    ps_count(PS_COUNT_FLOW_QUOTA);
+    return 0;
+  }
+  __sync_fetch_and_add(&held->entries, 1);
+  return 1;
+}
+
+PS_INLINE void ps_quota_return(__u32 slot, __u32 port_id) {
+  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  if (held && held->port_id == port_id && held->entries) __sync_fetch_and_add(&held->entries, -1);
+}
+
+PS_INLINE int ps_ran_out(struct ps_work* w, __u32 port_id) {
+  __u32 slot = w->side_slot;
+  const struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  return held && held->port_id == port_id && held->refused_ns &&
+         w->now_ns - held->refused_ns < ps_config.overflow_memory_ns;
+}
+
+// Makes the entry. No room is no error: the packet has been judged.
+PS_INLINE void ps_flow_make(struct ps_work* w, __u64 policy, int initiator, int reply,
+                            __u32 replaces) {
+  struct ps_flow* f = &w->fresh;
+  const struct ps_packet* p = &w->packet;
+  ps_zero(f, sizeof(*f));
+  f->policy = policy;
+  f->created_ns = w->now_ns;
+  f->check = ps_flow_check(p, w->key.port_id);
+  f->slot = w->side_slot;
+  f->rule = w->judgement.rule;
+  f->profile = w->judgement.profile;
+  f->initiator = initiator;
+  f->steps_run = w->judgement.steps_run;
+  f->flags = PS_FLOW_INSPECTED;
+  f->tcp_flags = w->view.tcp_flags;
+  f->icmp_type = w->view.icmp_type;
+  f->icmp_code = w->view.icmp_code;
+  if (ps_flow_is_pickup(p)) {
+    f->state = PS_FLOW_ESTABLISHED;
+    f->flags |= PS_FLOW_PICKED_UP;
+    if (p->tcp_flags & PS_TCP_FIN) ps_flow_advance(f, p, w->side);
+    ps_count(PS_COUNT_FLOW_PICKED_UP);
+  } else if (reply) {
+    f->state = p->proto == PS_PROTO_TCP ? PS_FLOW_ANSWERED : PS_FLOW_ESTABLISHED;
+  }
+  ps_flow_count(w, f, w->side);
+  if (!replaces && !ps_quota_take(w, w->key.port_id)) return;
+  const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaces ? BPF_ANY : BPF_NOEXIST);
+  if (!failed) {
+    ps_count(PS_COUNT_FLOW_CREATED);
+    return;
+  }
+  if (replaces) return;
+  ps_quota_return(w->side_slot, w->key.port_id);
+  if (failed == -17 /* EEXIST: another CPU made it just now */) return;
+  __u32 slot = w->side_slot;
+  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  if (held) held->refused_ns = w->now_ns;
+  ps_count(PS_COUNT_FLOW_TABLE_FULL);
+}
+
+// The entry's verdict under the port's policy of now: judges it again, by its first packet, when
+// the policy changed. Neither logs nor counts again. 0 or a drop reason.
+PS_INLINE int ps_flow_verdict(struct ps_work* w, const struct ps_port* port, struct ps_flow* flow) {
+  const int initiator = flow->initiator & 1;
+  const __u64 policy = ps_policy_of(port, initiator);
+  if (flow->policy != policy) {
+    ps_view_flow(w, initiator, flow->tcp_flags, flow->icmp_type, flow->icmp_code);
+    ps_walk(w, PS_POLICY_LINE(policy), 1);
+    const int reason = ps_judged(&w->judgement);
+    flow->rule = w->judgement.rule;
+    flow->profile = w->judgement.profile;
+    flow->steps_run = w->judgement.steps_run;
+    // Refused flows keep their entry: without it, packets from the other end could start the same
+    // flow anew under the more lenient policy of the other direction.
+    if (reason)
+      flow->flags = (flow->flags | PS_FLOW_DENIED) & ~PS_FLOW_INSPECTED;
+    else
+      flow->flags = (flow->flags & ~PS_FLOW_DENIED) | PS_FLOW_INSPECTED;
+    flow->policy = policy;
+    ps_count(PS_COUNT_FLOW_REJUDGED);
+    if (reason == PS_DROP_POLICY_REJECT && w->side == initiator) return reason;
+  }
+  if (flow->flags & PS_FLOW_DENIED) return PS_DROP_FLOW_DENIED;
+  if (!(flow->flags & PS_FLOW_INSPECTED)) return PS_DROP_NOT_INSPECTED;
+  return 0;
+}
+
+PS_INLINE struct ps_flow* ps_flow_find(const struct ps_flow_key* key, __u32 check) {
+  struct ps_flow* flow = bpf_map_lookup_elem(&ps_flows, key);
+  if (!flow || flow->flags & PS_FLOW_DYING) return 0;
+  if (flow->check != check) {
+    ps_count(PS_COUNT_FLOW_REUSED);
+    return 0;
+  }
+  return flow;
+}
+
+// A function of its own, to keep its buffers off the stack that the classifier needs. 0: w->quoted
+// is filled.
+__attribute__((noinline)) int ps_quoted(struct __sk_buff* skb, struct ps_work* w) {
+  if (!w) return 1;
+  return ps_parse_quoted(skb, &w->packet, &w->quoted);
+}
+
+// An ICMP error belongs to the flow of the packet it quotes, which went the other way. 1: it does,
+// *reason says whether it may pass.
+PS_INLINE int ps_flow_related(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port,
+                              int* reason) {
+  if (ps_quoted(skb, w)) return 0;
+  if (w->quoted.flags & PS_PACKET_LATER_FRAGMENT) return 0;
+  ps_flow_key_of(&w->quoted, port->port_id, port->zone, !w->side, &w->key);
+  struct ps_flow* flow = ps_flow_find(&w->key, ps_flow_check(&w->quoted, port->port_id));
+  if (!flow) return 0;
+  *reason = ps_flow_verdict(w, port, flow);
+  if (!*reason) ps_count(PS_COUNT_RELATED);
+  return 1;
+}
+
+// A packet without a settled entry. w->side_slot, w->side and w->key are set. 0 or a drop reason.
+__attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_work* w) {
+  if (!w) return PS_DROP_BAD_POLICY;
+  __u32 slot = w->side_slot;
+  const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);
+  if (!port || !port->port_id) return PS_DROP_PORT_GONE;
+  const struct ps_packet* p = &w->packet;
+  const int side = w->side & 1;
+  int reason;
+  struct ps_flow* flow = ps_flow_find(&w->key, ps_flow_check(p, port->port_id));
+  if (flow && !ps_flow_restarts(flow, p)) {
+    reason = ps_flow_verdict(w, port, flow);
+    flow->seen_ns = w->now_ns;
+    if (reason) return reason;
+    ps_flow_count(w, flow, side);
+    ps_flow_advance(flow, p, side);
+    return 0;
+  }
+  if (p->flags & PS_PACKET_ICMP_ERROR) {
+    if (ps_flow_related(skb, w, port, &reason)) return reason;
+    ps_flow_key_of(p, port->port_id, port->zone, side, &w->key);
+  }
+  int reply = ps_flow_start(p) == PS_START_REPLY;
+  int initiator = reply ? !side : side;
+  __u64 policy = ps_policy_of(port, initiator);
+  ps_view_flow(w, initiator, reply ? PS_TCP_SYN : p->tcp_flags, p->icmp_type, p->icmp_code);
+  ps_walk(w, PS_POLICY_LINE(policy), 0);
+  reason = ps_judged(&w->judgement);
+  if (reason && reason != PS_DROP_BAD_POLICY && !reply && p->proto != PS_PROTO_TCP &&
+      ps_ran_out(w, port->port_id)) {
+    const __u8 refused_rule = reason;
+    initiator = !side;
+    policy = ps_policy_of(port, initiator);
+    // An echo reply answers an echo request.
+    const __u8 type = p->icmp_type == 0 ? 8 : p->icmp_type == 129 ? 128 : p->icmp_type;
+    ps_view_flow(w, initiator, 0, type, p->icmp_code);
+    ps_walk(w, PS_POLICY_LINE(policy), 1);
+    reason = ps_judged(&w->judgement);
+    if (reason) return refused_rule;
+    reply = 1;
+  }
+  if (reason) return reason;
+  // No entry for what no later packet would match, and none for a reset of an unknown connection.
+  if (w->judgement.stateless || p->flags & PS_PACKET_ICMP_ERROR || p->tcp_flags & PS_TCP_RST)
+    return 0;
+  ps_flow_make(w, policy, initiator, reply, flow != 0);
+  return 0;
+}
+
+// One side of the packet. 0 or a drop reason.
+PS_INLINE int ps_side(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port,
+                      __u32 slot, int side) {
+  if (!ps_tracked(port)) return 0;
+  const struct ps_packet* p = &w->packet;
+  ps_flow_key_of(p, port->port_id, port->zone, side, &w->key);
+  struct ps_flow* flow = bpf_map_lookup_elem(&ps_flows, &w->key);
+  if (ps_likely(flow != 0)) {
+    const __u8 flags = flow->flags & (PS_FLOW_DENIED | PS_FLOW_INSPECTED | PS_FLOW_DYING);
+    if (ps_likely(flow->check == ps_flow_check(p, port->port_id) && flags == PS_FLOW_INSPECTED &&
+                  flow->policy == ps_policy_of(port, flow->initiator) &&
+                  ps_flow_settled(flow, p))) {
+      ps_flow_count(w, flow, side);
+      return 0;
+    }
+  }
+  w->side_slot = slot;
+  w->side = side;
+  return ps_flow_judge(skb, w);
+}
+
+#endif

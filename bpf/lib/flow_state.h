@@ -1,0 +1,112 @@
+// The deciding parts of the flow table, free of helpers: keys, states, ages. Compiles natively.
+#ifndef PENSTOCK_LIB_FLOW_STATE_H
+#define PENSTOCK_LIB_FLOW_STATE_H
+
+#include "abi/config.h"
+#include "abi/flow.h"
+#include "lib/packet.h"
+
+// The key of the packet's flow on the side of one port; `direction` is the packet's, seen from that
+// port.
+PS_INLINE void ps_flow_key_of(const struct ps_packet* p, __u32 port_id, __u16 zone, int direction,
+                              struct ps_flow_key* key) {
+  const union ps_address* local = direction == PS_OUT ? &p->src : &p->dst;
+  const union ps_address* remote = direction == PS_OUT ? &p->dst : &p->src;
+  key->port_id = port_id;
+  ps_copy(key->local, local, 16);
+  ps_copy(key->remote, remote, 16);
+  if (p->flags & PS_PACKET_ICMP) {
+    key->local_port = p->icmp_id;
+    key->remote_port = p->icmp_kind;
+  } else {
+    key->local_port = direction == PS_OUT ? p->sport : p->dport;
+    key->remote_port = direction == PS_OUT ? p->dport : p->sport;
+  }
+  key->protocol = p->proto;
+  key->family = p->family;
+  key->zone = zone;
+}
+
+// Tells an entry that was deleted and given to another flow between the look-up and its use:
+// preallocated map elements are reused at once. Equal keys have equal checks.
+PS_INLINE __u32 ps_flow_check(const struct ps_packet* p, __u32 port_id) {
+  return p->fold ^ port_id << 1;
+}
+
+// Nothing about the entry changes with this packet but counters and the time: the fast path may
+// take it.
+PS_INLINE int ps_flow_settled(const struct ps_flow* flow, const struct ps_packet* p) {
+  return flow->state == PS_FLOW_ESTABLISHED &&
+         (p->proto != PS_PROTO_TCP || !(p->tcp_flags & (PS_TCP_SYN | PS_TCP_FIN | PS_TCP_RST)));
+}
+
+// The state after a packet of `direction`.
+PS_INLINE void ps_flow_advance(struct ps_flow* flow, const struct ps_packet* p, int direction) {
+  if (p->proto != PS_PROTO_TCP) {
+    if (direction != flow->initiator) flow->state = PS_FLOW_ESTABLISHED;
+    return;
+  }
+  const __u8 flags = p->tcp_flags;
+  if (flags & PS_TCP_RST) {
+    // Possibly forged: the entry keeps working, but a silent connection goes soon.
+    flow->state = PS_FLOW_CLOSED;
+    return;
+  }
+  if (flags & PS_TCP_FIN) {
+    flow->flags |= direction == PS_OUT ? PS_FLOW_FIN_OUT : PS_FLOW_FIN_IN;
+    const __u8 both = PS_FLOW_FIN_OUT | PS_FLOW_FIN_IN;
+    if (flow->state != PS_FLOW_CLOSED)
+      flow->state = (flow->flags & both) == both ? PS_FLOW_CLOSED : PS_FLOW_CLOSING;
+    return;
+  }
+  if (flow->state == PS_FLOW_NEW && direction != flow->initiator)
+    flow->state = PS_FLOW_ANSWERED;
+  else if (flow->state == PS_FLOW_ANSWERED && direction == flow->initiator && !(flags & PS_TCP_SYN))
+    flow->state = PS_FLOW_ESTABLISHED;
+}
+
+// A SYN on the remains of an earlier connection starts a new flow under the same key (RFC 9293
+// section 3.6.1).
+PS_INLINE int ps_flow_restarts(const struct ps_flow* flow, const struct ps_packet* p) {
+  return p->proto == PS_PROTO_TCP &&
+         (p->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK | PS_TCP_RST)) == PS_TCP_SYN &&
+         flow->state >= PS_FLOW_CLOSING;
+}
+
+enum ps_start {
+  PS_START_NEW,    // its direction of travel is the initiator's
+  PS_START_REPLY,  // an answer: the initiator is at the other end
+};
+
+// Who began a flow whose first packet we see now. A TCP packet without a SYN belongs to a
+// connection older than the policy (or than our memory of it): the end with the lower port number
+// is taken for the server, so that the connection is judged in the direction it was opened,
+// whichever end happens to send first.
+PS_INLINE enum ps_start ps_flow_start(const struct ps_packet* p) {
+  if (p->proto != PS_PROTO_TCP) return PS_START_NEW;
+  if (p->tcp_flags & PS_TCP_SYN) return p->tcp_flags & PS_TCP_ACK ? PS_START_REPLY : PS_START_NEW;
+  return p->sport < p->dport ? PS_START_REPLY : PS_START_NEW;
+}
+
+PS_INLINE int ps_flow_is_pickup(const struct ps_packet* p) {
+  return p->proto == PS_PROTO_TCP && !(p->tcp_flags & PS_TCP_SYN);
+}
+
+// Idle time after which an entry goes.
+PS_INLINE __u64 ps_flow_timeout(const volatile struct ps_config* config, __u8 protocol,
+                                const struct ps_flow* flow) {
+  const __u32 state = flow->state < PS_FLOW_STATES ? flow->state : PS_FLOW_CLOSED;
+  if (flow->flags & PS_FLOW_DENIED) return config->denied_timeout_ns;
+  if (protocol == PS_PROTO_TCP) return config->tcp_timeout_ns[state];
+  if (protocol == PS_PROTO_UDP || protocol == PS_PROTO_SCTP || protocol == PS_PROTO_UDPLITE)
+    return config->udp_timeout_ns[state];
+  return config->other_timeout_ns[state];
+}
+
+PS_INLINE int ps_flow_expired(const volatile struct ps_config* config, __u8 protocol,
+                              const struct ps_flow* flow, __u64 now_ns) {
+  const __u64 seen = flow->seen_ns;
+  return now_ns > seen && now_ns - seen > ps_flow_timeout(config, protocol, flow);
+}
+
+#endif

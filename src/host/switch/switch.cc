@@ -1,0 +1,308 @@
+#include "host/switch/switch.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <linux/magic.h>
+#include <linux/membarrier.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "penstock_switch_bpf.skel.h"
+
+namespace penstock::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The verifier's log, kept for the message when it refuses a program.
+constexpr std::size_t kVerifierLogBytes = 1 << 20;
+
+std::string last_lines(const std::string& text, int lines) {
+  auto at = text.find_last_not_of("\n\0");
+  if (at == std::string::npos) return {};
+  const auto end = at + 1;
+  while (lines-- > 0 && at != std::string::npos && at > 0) at = text.rfind('\n', at - 1);
+  return text.substr(at == std::string::npos ? 0 : at + 1,
+                     end - (at == std::string::npos ? 0 : at + 1));
+}
+
+Status make_directory(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error) return fail_errno(error.value(), fmt::format("make directory {}", path));
+  return {};
+}
+
+Status check_bpffs(const std::string& path) {
+  struct statfs info {};
+  if (statfs(path.c_str(), &info) != 0) return fail_errno(errno, fmt::format("look at {}", path));
+  if (info.f_type != BPF_FS_MAGIC)
+    return fail(Code::kFailedPrecondition,
+                fmt::format("{} is not on a bpffs, so nothing can be pinned there", path),
+                "mount one: mount -t bpf bpf /sys/fs/bpf");
+  return {};
+}
+
+std::string map_directory_of(const std::string& directory, int version) {
+  return fmt::format("{}/maps-v{}", directory, version);
+}
+
+// Sizes that depend on the host's tunables.
+void set_sizes(penstock_switch_bpf& object, const Tunables& t) {
+  const auto size = [](bpf_map* map, std::int64_t entries) {
+    bpf_map__set_max_entries(map, static_cast<std::uint32_t>(entries));
+  };
+  auto& maps = object.maps;
+  size(maps.ps_port_slots, t.ports_max);
+  size(maps.ps_ports, t.ports_max);
+  size(maps.ps_port_flows, t.ports_max);
+  size(maps.ps_port_stats, t.ports_max);
+  size(maps.ps_addresses, t.ports_max * 16);
+  // Endpoints, neighbours and groups are of whole networks, most of them on other hosts; not
+  // preallocated.
+  size(maps.ps_endpoints, 1 << 18);
+  size(maps.ps_neighbors, 1 << 20);
+  size(maps.ps_groups, 1 << 20);
+  size(maps.ps_flood, 1 << 14);
+  size(maps.ps_flows, t.flow_entries);
+  size(maps.ps_arena, t.policy_arena_kib * 1024 / PS_LINE_BYTES);
+}
+
+struct NamedMap {
+  const char* name;
+  bpf_map* map;
+};
+
+std::vector<NamedMap> pinned_maps(const penstock_switch_bpf& object) {
+  return {
+#define PS_NAMED_MAP(name, key, value, help) {#name, object.maps.name},
+      PS_MAPS(PS_NAMED_MAP)
+#undef PS_NAMED_MAP
+  };
+}
+
+// Takes over the map pinned at `path`, if one is there and its layout is ours.
+Result<bool> reuse(bpf_map* map, const std::string& path, Log& log) {
+  const int fd = bpf_obj_get(path.c_str());
+  if (fd < 0) {
+    if (errno == ENOENT) return false;
+    return fail_errno(errno, fmt::format("open pinned map {}", path));
+  }
+  bpf_map_info info{};
+  __u32 length = sizeof(info);
+  Status status;
+  if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) {
+    status = fail_errno(errno, fmt::format("look at pinned map {}", path));
+  } else if (info.type != bpf_map__type(map) || info.key_size != bpf_map__key_size(map) ||
+             info.value_size != bpf_map__value_size(map)) {
+    if (info.type != BPF_MAP_TYPE_RINGBUF)
+      status =
+          fail(Code::kInternal,
+               fmt::format("pinned map {} has another layout under the same ABI version", path),
+               "stop the host agent and run: penstock-hostd --forget");
+  }
+  if (status && info.max_entries != bpf_map__max_entries(map))
+    log.warning("switch: {} keeps its size of {} entries ({} configured) until the host is drained",
+                path, info.max_entries, bpf_map__max_entries(map));
+  if (status && bpf_map__reuse_fd(map, fd) != 0)
+    status = fail_errno(errno, fmt::format("take over {}", path));
+  ::close(fd);
+  PENSTOCK_CHECK(status);
+  return true;
+}
+
+Result<std::span<std::byte>> map_array(bpf_map* map) {
+  // The kernel rounds values up to 8 bytes and the whole up to pages.
+  const std::size_t bytes = std::size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+  if (memory == MAP_FAILED)
+    return fail_errno(errno, fmt::format("map {} into memory", bpf_map__name(map)));
+  return std::span(static_cast<std::byte*>(memory), bytes);
+}
+
+}  // namespace
+
+std::string_view name(Program program) {
+  switch (program) {
+    case Program::kFromPort:
+      return "from_port";
+    case Program::kToPort:
+      return "to_port";
+    case Program::kFromOverlay:
+      return "from_overlay";
+  }
+  return "unknown";
+}
+
+Switch::Switch(SwitchOptions options, Log& log) : options_(std::move(options)), log_(log) {}
+
+Switch::~Switch() {
+  if (!arena_.empty()) munmap(arena_.data(), arena_.size());
+  if (!ports_.empty()) munmap(ports_.data(), ports_.size());
+  penstock_switch_bpf__destroy(object_);
+}
+
+Result<std::unique_ptr<Switch>> Switch::open(const SwitchOptions& options, const Tunables& tunables,
+                                             Log& log) {
+  std::unique_ptr<Switch> self(new Switch(options, log));
+  auto status = self->load(tunables);
+  if (!status) return std::unexpected(std::move(status.error()).in("load the switch"));
+  PENSTOCK_CHECK(self->map_memory());
+  PENSTOCK_CHECK(self->adopt_links());
+  return self;
+}
+
+std::string Switch::map_directory() const {
+  return map_directory_of(options_.directory, PS_ABI_VERSION);
+}
+
+Status Switch::load(const Tunables& tunables) {
+  PENSTOCK_CHECK(make_directory(options_.directory));
+  PENSTOCK_CHECK(check_bpffs(options_.directory));
+  PENSTOCK_CHECK(make_directory(map_directory()));
+  PENSTOCK_CHECK(make_directory(options_.directory + "/links"));
+  std::string verifier_log(kVerifierLogBytes, '\0');
+  bpf_object_open_opts open_options{};
+  open_options.sz = sizeof(open_options);
+  open_options.kernel_log_buf = verifier_log.data();
+  open_options.kernel_log_size = verifier_log.size();
+  libbpf_set_print(nullptr);  // errors come back as values
+  object_ = penstock_switch_bpf__open_opts(&open_options);
+  if (!object_) return fail_errno(errno, "open the BPF object");
+  *reinterpret_cast<ps_config*>(const_cast<void*>(
+      static_cast<const void*>(&object_->rodata->ps_config))) = switch_config(tunables);
+  set_sizes(*object_, tunables);
+  std::vector<NamedMap> fresh;
+  for (const auto& named : pinned_maps(*object_))
+    if (!PENSTOCK_TRY(reuse(named.map, map_directory() + "/" + named.name, log_)))
+      fresh.push_back(named);
+  if (const int error = penstock_switch_bpf__load(object_); error != 0) {
+    const std::string said = last_lines(verifier_log.substr(0, verifier_log.find('\0')), 8);
+    if (error == -EPERM && said.empty())
+      return fail(Code::kPermissionDenied, "the kernel refuses BPF programs from this process",
+                  "run as root");
+    return fail(Code::kUnimplemented,
+                fmt::format("the kernel refuses the programs (error {}): {}", -error, said));
+  }
+  for (const auto& named : fresh) {
+    const auto path = map_directory() + "/" + named.name;
+    if (bpf_obj_pin(bpf_map__fd(named.map), path.c_str()) != 0)
+      return fail_errno(errno, fmt::format("pin map {}", path));
+  }
+  return {};
+}
+
+Status Switch::map_memory() {
+  arena_ = PENSTOCK_TRY(map_array(object_->maps.ps_arena));
+  ports_ = PENSTOCK_TRY(map_array(object_->maps.ps_ports));
+  return {};
+}
+
+std::span<std::byte> Switch::arena() {
+  return arena_;
+}
+std::span<std::byte> Switch::ports() {
+  return ports_;
+}
+
+Status Switch::synchronize() {
+  if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) != 0)
+    return fail_errno(errno, "wait until no program uses old policy (membarrier)");
+  return {};
+}
+
+int Switch::program_fd(Program program) const {
+  switch (program) {
+    case Program::kFromPort:
+      return bpf_program__fd(object_->progs.from_port);
+    case Program::kToPort:
+      return bpf_program__fd(object_->progs.to_port);
+    case Program::kFromOverlay:
+      return bpf_program__fd(object_->progs.from_overlay);
+  }
+  return -1;
+}
+
+int Switch::empty_program_fd() const {
+  return bpf_program__fd(object_->progs.empty);
+}
+
+Result<std::map<std::string, std::uint32_t>> Switch::verified_instructions() const {
+  std::map<std::string, std::uint32_t> result;
+  bpf_program* program = nullptr;
+  bpf_object__for_each_program(program, object_->obj) {
+    bpf_prog_info info{};
+    __u32 length = sizeof(info);
+    if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
+      return fail_errno(errno, "look at a program");
+    result[bpf_program__name(program)] = info.verified_insns;
+  }
+  return result;
+}
+
+Result<ps_sweep> Switch::run_sweep(ps_sweep order) {
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.ctx_in = &order;
+  options.ctx_size_in = sizeof(order);
+  if (bpf_prog_test_run_opts(bpf_program__fd(object_->progs.sweep), &options) != 0)
+    return fail_errno(errno, "sweep the flow table");
+  return order;
+}
+
+Result<ps_sweep> Switch::sweep() {
+  return run_sweep({});
+}
+
+Result<ps_sweep> Switch::forget_flows(PortId port) {
+  ps_sweep order{};
+  order.port_id = port.value;
+  return run_sweep(order);
+}
+
+namespace {
+
+template <typename Record>
+Ring::Sink records(std::function<void(const Record&)> sink) {
+  return [sink = std::move(sink)](std::span<const std::byte> bytes) {
+    if (const auto record = value_of<Record>(bytes)) sink(*record);
+  };
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> Switch::open_punts(std::function<void(const ps_punted&)> sink) {
+  return Ring::open(bpf_map__fd(object_->maps.ps_punt), records(std::move(sink)));
+}
+
+Result<std::unique_ptr<Ring>> Switch::open_events(std::function<void(const ps_event&)> sink) {
+  return Ring::open(bpf_map__fd(object_->maps.ps_events), records(std::move(sink)));
+}
+
+Status Switch::remove_old() {
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(options_.directory, error)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with("maps-v") && entry.path() != map_directory())
+      fs::remove_all(entry.path(), error);
+    if (error) return fail_errno(error.value(), fmt::format("remove {}", entry.path().string()));
+  }
+  return {};
+}
+
+Status Switch::remove_all(const std::string& directory) {
+  std::error_code error;
+  fs::remove_all(directory, error);
+  if (error) return fail_errno(error.value(), fmt::format("remove {}", directory));
+  return {};
+}
+
+}  // namespace penstock::host
