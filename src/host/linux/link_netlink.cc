@@ -24,11 +24,18 @@ Link to_link(const LinkInfo& info) {
           .up = info.up};
 }
 
+// The alias cannot be part of the message that makes a device: one that is as new, still off and without an alias was
+// made by an agent that ended before it could go on.
+bool is_ours(const LinkInfo& link, const VxlanSpec& spec) {
+  return link.name == spec.name && link.kind == "vxlan" &&
+         (link.alias == spec.alias || (link.alias.empty() && link.vxlan_collect_md && !link.up));
+}
+
 // A vxlan device takes its UDP port when it is switched on, and two of them share one only if
 // neither collects metadata: so every other vxlan device on the port is a conflict, on or off.
 Status check_conflicts(const std::vector<LinkInfo>& links, const VxlanSpec& spec) {
   for (const auto& link : links) {
-    const bool ours = link.name == spec.name && link.alias == spec.alias && link.kind == "vxlan";
+    const bool ours = is_ours(link, spec);
     if (link.name == spec.name && !ours) {
       return fail(Code::kAlreadyExists,
                   fmt::format("create vxlan {}: a {} of that name exists and is not ours",

@@ -77,6 +77,17 @@ TEST(LinkNetlink, AForeignVxlanDeviceOnThePortIsNamedAndLeftAlone) {
   });
 }
 
+TEST(LinkNetlink, ADeviceHalfMadeBeforeACrashIsFinished) {
+  in_own_namespace([] {
+    Agent agent;
+    ASSERT_TRUE(linux_net::create_vxlan(agent.stranger, {kSpec.name, kSpec.udp_port, 0}));
+    const auto made = agent.links->create_vxlan(kSpec);
+    ASSERT_TRUE(made) << made.error().text();
+    EXPECT_EQ(made->alias, kSpec.alias);
+    EXPECT_TRUE(made->up);
+  });
+}
+
 TEST(LinkNetlink, AForeignLinkOfTheSameNameIsLeftAlone) {
   in_own_namespace([] {
     Agent agent;
