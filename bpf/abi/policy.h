@@ -115,7 +115,8 @@ struct ps_family {
   /* Two struct ps_dimension, of the source and of the destination groups; 0: no rule names groups.
    */
   __u32 groups_line;
-  __u8 reserved[36];
+  __u32 all_line; /* vector of all dense rows, for when no dimension narrows them down */
+  __u8 reserved[32];
 };
 
 /* Fields of a packet that a dimension can look at, as 32-bit numbers. IPv4 uses word 0 of the
@@ -134,17 +135,21 @@ enum ps_field {
 /* A sorted set of numbers (keys) as a static search tree, and what is known of each interval
  * between them. The index of x is the number of keys <= x, so there are keys + 1 intervals. The
  * tree's levels lie one after the other, root first; level i has blocks[i] blocks of 16 keys; block
- * b's children are 17 b .. 17 b + 16 of the next level. In a group table the keys are the group
- * ids, entries_line holds struct ps_group_entry, entry 0 for "none of them". */
+ * b's children are 17 b .. 17 b + 16 of the next level. At most two keys need no tree: they stand
+ * in `few`, and levels is 0. In a group table the keys are the group ids, entries_line holds struct
+ * ps_group_entry, entry 0 for "none of them". */
 struct ps_dimension {
   __u32 tree_line;
-  __u16 blocks[PS_MAX_TREE_LEVELS];
+  union {
+    __u16 blocks[PS_MAX_TREE_LEVELS];
+    __u32 few[2]; /* filled up with ~0 */
+  };
   __u32 sparse_line;  /* __u32 list reference an interval, 16 a line; 0: none pivots here */
   __u32 dense_line;   /* struct ps_vector an interval, 8 a line; 0: not used to intersect */
   __u32 entries_line; /* group tables only */
   __u16 keys;
   __u8 field;
-  __u8 levels; /* 1..4 */
+  __u8 levels; /* 0..4 */
   __u32 reserved;
 };
 PS_ABI_ASSERT(sizeof(struct ps_dimension) == 32);
@@ -155,7 +160,7 @@ PS_ABI_ASSERT(sizeof(struct ps_dimension) == 32);
 #define PS_LIST_AT(reference) ((reference)&0xffffffu)
 
 /* A bit vector over the dense rows: vector_lines lines from `line`; bit i of summary: line i has a
- * bit set. */
+ * bit set. Line 0 in a dimension: all rows, so there is nothing to intersect. */
 struct ps_vector {
   __u32 line;
   __u32 summary;

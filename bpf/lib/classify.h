@@ -164,8 +164,9 @@ static __always_inline void ps_search(struct ps_scratch* s, const struct ps_fami
       if (s->group_vectors[1]) s->summary &= s->group_summary[1];
     }
   }
-  if (lines && s->vectors && family->dense_first_rule < s->rule)
-    PS_LOOP(lines, ps_dense_step, &loop);
+  if (!lines || family->dense_first_rule >= s->rule) return;
+  if (!s->vectors) s->vector[0] = family->all_line;
+  PS_LOOP(lines, ps_dense_step, &loop);
 }
 
 static __always_inline void ps_answer(struct ps_match* match, __u32 rule, __u32 verdict) {

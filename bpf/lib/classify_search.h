@@ -29,6 +29,11 @@ static __always_inline __u32 ps_rank(const union ps_line* block, __u32 x) {
 /* Index of the interval of x: 0..keys. */
 static __always_inline __u32 ps_interval(const struct ps_scratch* s, const struct ps_dimension* dim,
                                          __u32 x) {
+  if (dim->levels == 0) {
+    __u64 above = (__u64)x + 1;
+    __u32 few = ps_less(dim->few[0], above) + ps_less(dim->few[1], above);
+    return few > dim->keys ? dim->keys : few;
+  }
   __u32 level_line = dim->tree_line;
   __u32 block = 0, index = 0;
 #pragma GCC unroll 4
@@ -143,9 +148,11 @@ static long ps_dimension_step(__u32 i, void* context) {
     __u32 n = s->vectors;
     if (!line || n >= PS_MAX_DIMENSIONS) return 1;
     const struct ps_vector* vector = &line->vector[index & 7];
-    s->vector[n & (PS_FIELDS - 1)] = vector->line;
     s->summary &= vector->summary;
-    s->vectors = n + 1;
+    if (vector->line) {
+      s->vector[n & (PS_FIELDS - 1)] = vector->line;
+      s->vectors = n + 1;
+    }
   }
   if (dim->sparse_line) {
     const union ps_line* line = ps_line_at(s, dim->sparse_line + index / 16);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstring>
+#include <iterator>
 
 #include <fmt/format.h>
 
@@ -31,6 +31,8 @@ class FamilyReader {
     if (head_.dims > PS_MAX_DIMENSIONS) return bad(fmt::format("{} dimensions", head_.dims));
     if (head_.vector_lines != (head_.dense_rows + PS_ROWS_PER_LINE - 1) / PS_ROWS_PER_LINE)
       return bad("vectors do not fit the dense rows");
+    if (head_.dense_rows && !has(head_.all_line, head_.vector_lines))
+      return bad("vector of all rows outside the image");
     PENSTOCK_CHECK(check_list(head_.always_list));
     for (std::uint32_t i = 0; i < head_.dims; i++) {
       if (!has(head_.dims_line, i / 2 + 1)) return bad("dimension outside the image");
@@ -64,15 +66,17 @@ class FamilyReader {
   }
 
   Status check_vector(const ps_vector& vector) const {
-    if (!has(vector.line, head_.vector_lines)) return bad("bit vector outside the image");
+    if (vector.line && !has(vector.line, head_.vector_lines))
+      return bad("bit vector outside the image");
     if (head_.vector_lines < 32 && vector.summary >> head_.vector_lines)
       return bad("bit vector's summary is longer than it");
     return {};
   }
 
-  Status check_dimension(const ps_dimension& dim) const {
-    if (dim.reserved) return bad("dimension's unused bytes are not zero");
-    if (dim.levels < 1 || dim.levels > PS_MAX_TREE_LEVELS) return bad("search tree's depth");
+  Status check_tree(const ps_dimension& dim) const {
+    if (dim.levels > PS_MAX_TREE_LEVELS) return bad("search tree's depth");
+    if (dim.levels == 0)
+      return dim.keys > std::size(dim.few) || dim.tree_line ? bad("keys without a tree") : Status{};
     std::uint32_t blocks = 0;
     for (int i = 0; i < dim.levels; i++) {
       if (dim.blocks[i] == 0) return bad("search tree's level is empty");
@@ -80,6 +84,12 @@ class FamilyReader {
     }
     if (dim.keys > dim.blocks[dim.levels - 1] * PS_TREE_KEYS || !has(dim.tree_line, blocks))
       return bad("search tree outside the image");
+    return {};
+  }
+
+  Status check_dimension(const ps_dimension& dim) const {
+    if (dim.reserved) return bad("dimension's unused bytes are not zero");
+    PENSTOCK_CHECK(check_tree(dim));
     for (std::uint32_t i = 0; i <= dim.keys; i++) {
       if (dim.sparse_line) {
         if (!has(dim.sparse_line, i / 16 + 1)) return bad("lists outside the image");
@@ -93,7 +103,7 @@ class FamilyReader {
         if (!has(dim.entries_line, i / 4 + 1)) return bad("group entries outside the image");
         const ps_group_entry& entry = image_[dim.entries_line + i / 4].group[i & 3];
         PENSTOCK_CHECK(check_list(entry.list));
-        if (entry.vector.line) PENSTOCK_CHECK(check_vector(entry.vector));
+        PENSTOCK_CHECK(check_vector(entry.vector));
       }
     }
     return {};

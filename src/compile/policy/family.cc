@@ -24,6 +24,8 @@ class FamilyWriter {
     for (std::uint32_t i = 0; i < dense_.size(); i++) number_[dense_[i]] = i;
     for (std::uint32_t i = 0; i < other_.size(); i++)
       number_[other_[i]] = static_cast<std::uint32_t>(dense_.size() + i);
+    all_ = no_rows(dense_.size());
+    for (std::size_t row = 0; row < dense_.size(); row++) set_row(all_, row);
   }
 
   std::uint32_t write() {
@@ -40,6 +42,10 @@ class FamilyWriter {
     head.dims = static_cast<std::uint8_t>(dims_.size());
     head.dims_line = reserve_dims(dims_.size());
     if (grouped_) head.groups_line = reserve_dims(2);
+    if (!dense_.empty()) {
+      all_vector_ = append_vector(image_, all_);
+      head.all_line = all_vector_.line;
+    }
     for (Dim& dim : dims_) write_dim(dim);
     Indexes always;
     for (std::uint32_t i : other_)
@@ -150,10 +156,13 @@ class FamilyWriter {
     return static_cast<std::uint32_t>(rows.size()) << 24 | at;
   }
 
+  ps_vector write_vector(const Bits& bits) {
+    stats_.vectors++;
+    return append_vector(image_, bits);
+  }
   std::vector<ps_vector> write_vectors(std::span<const Bits> vectors) {
     std::vector<ps_vector> out;
-    for (const Bits& bits : vectors) out.push_back(append_vector(image_, bits));
-    stats_.vectors += out.size();
+    for (const Bits& bits : vectors) out.push_back(write_vector(bits));
     return out;
   }
 
@@ -172,7 +181,9 @@ class FamilyWriter {
       dim.record.sparse_line = append_packed(image_, std::span<const std::uint32_t>(references));
     }
     if (!dim.dense) return;
-    const auto vectors = write_vectors(class_vectors(dim.classes, dim.dense_spans, dim.granted));
+    std::vector<ps_vector> vectors;
+    for (const Bits& bits : class_vectors(dim.classes, dim.dense_spans, dim.granted))
+      vectors.push_back(bits == all_ ? ps_vector{0, all_vector_.summary} : write_vector(bits));
     std::vector<ps_vector> of_interval;
     for (std::uint32_t c : dim.classes.of_interval)
       of_interval.push_back(vectors[share(c, dim.classes.count, dim.granted)]);
@@ -211,8 +222,7 @@ class FamilyWriter {
         set_row(group == 0 ? base : bits[share(which, groups.size(), bits.size())], row);
       }
       for (Bits& one : bits) join(one, base);
-      entries[0].vector = append_vector(image_, base);
-      stats_.vectors++;
+      entries[0].vector = write_vector(base);
       const auto vectors = write_vectors(bits);
       for (std::size_t i = 0; i < groups.size(); i++)
         entries[intervals.find(groups[i])].vector = vectors[share(i, groups.size(), bits.size())];
@@ -238,6 +248,8 @@ class FamilyWriter {
   const std::vector<std::uint8_t> pivots_;
   Indexes dense_, other_;  // rows in rule order
   Indexes number_;         // of a row's record
+  Bits all_;               // every dense row
+  ps_vector all_vector_{};
   std::vector<Dim> dims_;
   bool grouped_ = false;
   std::array<Indexes, 2> dense_groups_;

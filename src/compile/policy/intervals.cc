@@ -38,12 +38,17 @@ Span Intervals::span(const Row& row, int field) const {
 }
 
 void Intervals::write_tree(std::vector<ps_line>& image, ps_dimension& dim) const {
+  dim.keys = static_cast<std::uint16_t>(keys_.size());
+  if (keys_.size() <= std::size(dim.few)) {
+    std::ranges::fill(dim.few, kTop);
+    std::ranges::copy(keys_, dim.few);
+    return;
+  }
   std::vector<std::size_t> blocks{
       std::max<std::size_t>(1, divided_up(keys_.size(), kKeys))};  // leaves first
   while (blocks.back() > 1) blocks.push_back(divided_up(blocks.back(), kChildren));
   ensure(blocks.size() <= PS_MAX_TREE_LEVELS, "a search tree fits its levels");
   dim.tree_line = static_cast<std::uint32_t>(image.size());
-  dim.keys = static_cast<std::uint16_t>(keys_.size());
   dim.levels = static_cast<std::uint8_t>(blocks.size());
   std::size_t leaves = 1;  // below one child of the level being written
   for (std::size_t i = 1; i < blocks.size(); i++) leaves *= i == 1 ? 1 : kChildren;

@@ -58,6 +58,23 @@ Eligible eligible_by_group(std::span<const Row> rows, int side) {
   return out;
 }
 
+// A word of an address tells nothing more where all rows that constrain it agree on it and
+// constrain a later word too: typically the network part of hosts in one IPv6 subnet. The row's
+// record still checks it.
+bool implied(std::span<const Row> rows, std::span<const std::uint32_t> dense, int field) {
+  const int last = field < PS_FIELD_DST ? PS_FIELD_DST - 1 : PS_FIELD_SPORT - 1;
+  if (field >= last) return false;
+  const Row* first = nullptr;
+  for (std::uint32_t i : dense) {
+    const Row& row = rows[i];
+    if (!row.constrained(field)) continue;
+    if (!row.constrained(field + 1)) return false;
+    if (!first) first = &row;
+    if (row.low[field] != first->low[field] || row.high[field] != first->high[field]) return false;
+  }
+  return true;
+}
+
 }  // namespace
 
 std::vector<std::uint8_t> choose_pivots(std::span<const Row> rows) {
@@ -97,7 +114,7 @@ std::vector<int> choose_dense_fields(std::span<const Row> rows,
   for (int field = 0; field < PS_MAX_DIMENSIONS; field++) {
     const auto n = static_cast<std::size_t>(
         std::ranges::count_if(dense, [&](std::uint32_t i) { return rows[i].constrained(field); }));
-    if (n > kFew) fields.push_back(field);
+    if (n > kFew && !implied(rows, dense, field)) fields.push_back(field);
     if (n > most) {
       most = n;
       most_field = field;
