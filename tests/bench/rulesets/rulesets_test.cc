@@ -1,11 +1,14 @@
 #include "bench/rulesets/rulesets.h"
 
 #include <algorithm>
+#include <chrono>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "bench/rulesets/as_policy.h"
+#include "compile/policy/build.h"
 #include "compile/policy/model.h"
 
 namespace penstock::bench {
@@ -61,6 +64,31 @@ TEST(RuleSets, WrongRequestsAreRefused) {
   EXPECT_FALSE(generate("nonsense", 10, standard_connection(Family::kV4)));
   EXPECT_FALSE(generate("few-hosts", 0, standard_connection(Family::kV4)));
   EXPECT_FALSE(generate("few-hosts", 60'001, standard_connection(Family::kV4)));
+}
+
+TEST(RuleSets, CompileSmallAndQuickly) {
+  for (Family ip : {Family::kV4, Family::kV6})
+    for (auto name : family_names())
+      for (std::size_t count : {4096u, 16384u}) {
+        const auto set = as_policy(*generate(name, count, standard_connection(ip)));
+        double best_ms = 1e9;
+        policy::PolicyImage image;
+        for (int i = 0; i < 5; i++) {
+          const auto start = std::chrono::steady_clock::now();
+          image = *policy::build_policy(set);
+          const std::chrono::duration<double, std::milli> took =
+              std::chrono::steady_clock::now() - start;
+          best_ms = std::min(best_ms, took.count());
+        }
+        const policy::FamilyStats& stats = image.stats.family[ip == Family::kV4 ? 0 : 1];
+        fmt::print(
+            "v{} {:32} {:6} rules: {:5.1f} ms, {:4.0f} B a rule; pivoted {}, dense {}, vectors "
+            "{}/{}\n",
+            ip == Family::kV4 ? 4 : 6, name, count, best_ms, image.stats.bytes_per_rule,
+            stats.pivoted, stats.dense, stats.vectors, stats.classes);
+        EXPECT_LE(image.stats.bytes_per_rule, 200);
+        EXPECT_LT(best_ms, 500) << "far from the usual 10 ms even for a busy machine";
+      }
 }
 
 }  // namespace
