@@ -1,0 +1,1 @@
+#include "tests/packets/two_ports.h"
