@@ -97,7 +97,8 @@ TEST(SqliteStoreCrash, KillAtAnyMomentLosesNothingAcknowledged) {
       ASSERT_EQ(a->second.value, text + std::string(number % 3'000, 'x'));
     }
     for (const auto& it : answer.found)
-      if (it.key.starts_with("a/")) first = std::max(first, std::int64_t{std::stol(it.key.substr(2))} + 1);
+      if (it.key.starts_with("a/"))
+        first = std::max(first, std::int64_t{std::stol(it.key.substr(2))} + 1);
   }
   RecordProperty("acknowledged", static_cast<int>(all.size()));
   EXPECT_GT(all.size(), 500u) << "too slow to have proved anything";
