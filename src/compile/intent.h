@@ -44,7 +44,7 @@ using Changes = std::map<std::string, HostChange, std::less<>>;  // by host; hos
 
 v1::IntentItem parse_item(const std::string& bytes);
 
-class PlanCache;
+class CompilerMemo;
 
 // Keeps plans of profiles it has seen: a memo only, its answers do not depend on it. One strand.
 class Compiler {
@@ -65,7 +65,7 @@ class Compiler {
 
   // The steps on a NIC in their order, whether its VM runs or not.
   std::vector<v1::StepIntent> steps_of(const Snapshot&, const v1::VirtualMachine&, const v1::Nic&);
-  // "enabled on vm", "through pool web", ... : the enablement of the step is on this.
+  // How an enablement reaches a NIC: "on the VM", "through pool web".
   static std::string covers_by(const v1::Enablement&);
 
   // Rules of a level as lines, or why there are none.
@@ -73,7 +73,7 @@ class Compiler {
                                                  std::string_view level);
 
  private:
-  std::unique_ptr<PlanCache> plans_;
+  std::unique_ptr<CompilerMemo> memo_;
 };
 
 // All step kinds of this build.

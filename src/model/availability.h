@@ -1,13 +1,13 @@
-// Who may use a profile, where. One function for the catalog, for enabling and for choosing the
-// hosts to configure.
+// Who may use a profile, where, at which levels and with which parameter values. The same functions
+// serve the catalog, enabling, and the choice of hosts to configure.
 #pragma once
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "model/json.h"
 #include "model/snapshot.h"
 
 namespace penstock {
@@ -29,12 +29,19 @@ inline bool available(const Snapshot& snapshot, const v1::ServiceProfile& profil
   return why_not_available(snapshot, profile, subject).empty();
 }
 // Whether some VM of the tenant on that host could be available: what decides which hosts are
-// configured.
-bool may_be_available(const Snapshot&, const v1::ServiceProfile&, std::string_view tenant,
-                      const v1::Host&);
+// configured. VM, pool and network scopes are not looked at, so a host may be configured though
+// none of its VMs may use the profile.
+bool may_be_available(const v1::ServiceProfile&, std::string_view tenant, const v1::Host&);
 
-// Levels the profile offers, in the definition's order, limits and parameters merged; disallowed
-// ones left out.
+// The subject that an enablement's target is. `user_groups` are not known from it.
+Subject subject_of(const Snapshot&, const v1::Enablement&);
+
+// Levels the profile offers, in the definition's order, limits merged; disallowed ones left out.
 std::vector<v1::Level> allowed_levels(const v1::ServiceDefinition&, const v1::ServiceProfile&);
+
+// Values of the definition's parameters at a level: the schema's defaults, over them the profile's,
+// the profile level's, and what the definition fixes for the level.
+Json effective_parameters(const v1::ServiceDefinition&, const v1::ServiceProfile&,
+                          std::string_view level);
 
 }  // namespace penstock

@@ -149,6 +149,8 @@ class Snapshot {
   std::vector<std::string> enablements_on_network(std::string_view tenant,
                                                   std::string_view network) const;
   std::vector<ObjectKey> enablements_of_profile(std::string_view profile) const;
+  bool pools_enabled(
+      std::string_view tenant) const;  // whether anything is enabled on any of its pools
   bool profile_enabled_in(std::string_view profile, std::string_view tenant) const;
   std::vector<std::string> profiles_of_definition(std::string_view definition) const;
 
@@ -163,6 +165,9 @@ class Snapshot {
   std::vector<std::string> tokens_of_user(std::string_view user) const;
   std::vector<std::string> tokens_of_host(std::string_view host) const;
   std::vector<ObjectKey> vms_of_owner(std::string_view owner) const;  // "user:NAME", "group:NAME"
+
+  // Whether both are the same object, not merely equal: what memos go by.
+  bool same_as(const Snapshot& other) const { return state_ == other.state_; }
 
   // All index entries as text, sorted: for the test that compares with a rebuild.
   std::vector<std::string> index_dump() const;

@@ -156,6 +156,9 @@ std::vector<ObjectKey> Snapshot::enablements_of_profile(std::string_view profile
   });
   return out;
 }
+bool Snapshot::pools_enabled(std::string_view tenant) const {
+  return has_prefix(state_->index[kOnPool], join_prefix(tenant));
+}
 bool Snapshot::profile_enabled_in(std::string_view profile, std::string_view tenant) const {
   return has_prefix(state_->index[kOfProfile], join_prefix(profile, tenant));
 }

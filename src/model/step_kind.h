@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "model/json.h"
 #include "model/problems.h"
 #include "model/snapshot.h"
 #include "penstock/v1/host.pb.h"
@@ -50,10 +51,9 @@ class StepKind {
       const = 0;  // "filter": the name of the mode's field in ServiceDefinitionSpec
   // The configuration as a vendor wrote it, placeholders and all.
   virtual void validate(const v1::ServiceDefinitionSpec&, Problems&) const = 0;
-  // Parameter values put in. On problems (paths as in the definition, prefixed "spec.") the plan
-  // may be nullptr.
-  virtual std::shared_ptr<const StepPlan> plan(const v1::ServiceDefinitionSpec&,
-                                               const google::protobuf::Struct& values,
+  // Parameter values put in. Problems that come from a value have the field "parameters.NAME",
+  // others their path in the definition ("spec.filter.rules[0]"); on problems the plan is nullptr.
+  virtual std::shared_ptr<const StepPlan> plan(const v1::ServiceDefinitionSpec&, const Json& values,
                                                Problems&) const = 0;
 };
 

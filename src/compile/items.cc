@@ -1,0 +1,282 @@
+// The content of each item.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "compile/view.h"
+#include "model/ids.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kVxlanPort = 4789;  // IANA, RFC 7348 section 8
+
+Item finish(v1::IntentItem&& item) {
+  auto bytes = std::make_shared<const std::string>(serialize(item));
+  return {std::move(*item.mutable_key()), std::move(bytes)};
+}
+
+class TenantContext : public StepContext {
+ public:
+  TenantContext(const Snapshot& snapshot, std::string tenant, std::string uid)
+      : snapshot_(snapshot), tenant_(std::move(tenant)), uid_(std::move(uid)) {}
+
+  std::uint32_t group(const v1::LabelSelector& selector) const override {
+    return group_id(uid_, selector_text(selector));
+  }
+  std::vector<std::string> subnets(std::string_view network) const override {
+    std::vector<std::string> out;
+    if (const auto found = snapshot_.find<v1::VirtualNetwork>(tenant_, network))
+      for (const auto& subnet : found->spec().subnets()) out.push_back(subnet.cidr());
+    return out;
+  }
+
+ private:
+  const Snapshot& snapshot_;
+  const std::string tenant_, uid_;
+};
+
+struct NicOfVm {
+  std::shared_ptr<const v1::VirtualMachine> vm;
+  const v1::Nic* nic = nullptr;
+  std::shared_ptr<const v1::VirtualNetwork> network;
+};
+
+// The running VM's NIC with its network; nic is null when there is none.
+NicOfVm find_nic(const Snapshot& snapshot, std::uint32_t port) {
+  const auto ref = snapshot.nic_of_port(port);
+  if (!ref) return {};
+  NicOfVm out;
+  out.vm = snapshot.find<v1::VirtualMachine>(ref->tenant, ref->vm);
+  const auto& nics = out.vm->spec().nics();
+  const auto nic = std::ranges::find(nics, ref->nic, &v1::Nic::name);
+  out.network = snapshot.find<v1::VirtualNetwork>(ref->tenant, nic->network());
+  if (out.network && !host_of(*out.vm).empty()) out.nic = &*nic;
+  return out;
+}
+
+const v1::VirtualSwitch* pick(const std::vector<v1::VirtualSwitch>& switches,
+                              const v1::VirtualNetwork& network) {
+  if (switches.empty()) return nullptr;
+  const auto it =
+      std::ranges::find(switches, network.spec().virtual_switch(), &v1::VirtualSwitch::name);
+  return it == switches.end() ? &switches.front() : &*it;
+}
+
+}  // namespace
+
+std::vector<v1::VirtualSwitch> switches_of(const v1::Host& host) {
+  std::vector<v1::VirtualSwitch> out(host.spec().switches().begin(), host.spec().switches().end());
+  if (out.empty() && !host.spec().uplinks().empty()) {
+    out.emplace_back().set_name("default");
+    out.back().set_uplink(host.spec().uplinks(0).name());
+  }
+  for (auto& s : out)
+    if (s.vxlan_port() == 0) s.set_vxlan_port(kVxlanPort);
+  return out;
+}
+
+const v1::Uplink* uplink_of(const v1::Host& host, const v1::VirtualNetwork& network) {
+  const auto switches = switches_of(host);
+  const auto* chosen = pick(switches, network);
+  if (!chosen) return nullptr;
+  const auto it = std::ranges::find(host.spec().uplinks(), chosen->uplink(), &v1::Uplink::name);
+  return it == host.spec().uplinks().end() ? nullptr : &*it;
+}
+
+std::optional<Item> View::item(std::string_view host_name, const ItemRef& ref) {
+  const auto host = snapshot_.find<v1::Host>(host_name);
+  if (!host) return {};
+  switch (ref.type) {
+    case ItemRef::Type::kSwitch:
+      return switch_item(*host, ref.a);
+    case ItemRef::Type::kNetwork:
+      return network_item(*host, ref.a, ref.b);
+    case ItemRef::Type::kGroup:
+      return group_item(*host, ref);
+    case ItemRef::Type::kPolicy:
+      return policy_item(*host, ref);
+    case ItemRef::Type::kInstance:
+      return instance_item(*host, ref.a, ref.b);
+    case ItemRef::Type::kPort:
+      return port_item(*host, ref.port);
+    case ItemRef::Type::kNeighbor:
+      return neighbor_item(*host, ref.port);
+  }
+  return {};
+}
+
+std::optional<Item> View::switch_item(const v1::Host& host, const std::string& name) const {
+  for (const auto& s : switches_of(host)) {
+    if (s.name() != name) continue;
+    v1::IntentItem item;
+    item.set_key("10/switch/" + name);
+    auto& out = *item.mutable_switch_();
+    out.set_name(name);
+    out.set_vxlan_port(s.vxlan_port());
+    for (const auto& uplink : host.spec().uplinks()) {
+      if (uplink.name() != s.uplink()) continue;
+      out.set_device(uplink.device());
+      out.set_local_vtep(uplink.address());
+      out.set_underlay_mtu(uplink.mtu());
+    }
+    return finish(std::move(item));
+  }
+  return {};
+}
+
+std::optional<Item> View::network_item(const v1::Host& host, const std::string& tenant,
+                                       const std::string& name) const {
+  const auto network = snapshot_.find<v1::VirtualNetwork>(tenant, name);
+  if (!network || !snapshot_.network_on_host(tenant, name, host.metadata().name())) return {};
+  const auto& spec = network->spec();
+  v1::IntentItem item;
+  item.set_key(fmt::format("20/net/{}", spec.vni()));
+  auto& out = *item.mutable_network();
+  out.set_vni(static_cast<std::uint32_t>(spec.vni()));
+  out.set_tenant(tenant);
+  out.set_name(name);
+  out.set_mtu(spec.mtu() ? spec.mtu() : network->status().mtu());
+  // A switch that the host does not have is sent by its name: the host says so on the network.
+  const auto switches = switches_of(host);
+  out.set_virtual_switch(!spec.virtual_switch().empty() ? spec.virtual_switch()
+                         : switches.empty()             ? ""
+                                                        : switches.front().name());
+  for (const auto& subnet : spec.subnets()) {
+    auto& s = *out.add_subnets();
+    s.set_cidr(subnet.cidr());
+    s.set_gateway(subnet.gateway());
+    *s.mutable_dns() = subnet.dns();
+  }
+  return finish(std::move(item));
+}
+
+std::optional<Item> View::group_item(const v1::Host& host, const ItemRef& ref) {
+  const auto& name = host.metadata().name();
+  const bool used = std::ranges::any_of(profiles(), [&](const auto& entry) {
+    const auto& plan = *entry.second;
+    return std::ranges::any_of(
+               plan.levels,
+               [&](const auto& l) { return l.plan && l.plan->groups().contains(ref.b); }) &&
+           policy_needed(name, plan, ref.a);
+  });
+  if (!used) return {};
+  auto it = shared_.find(ref);
+  if (it == shared_.end()) it = shared_.emplace(ref, make_group(ref)).first;
+  return it->second;
+}
+
+Item View::make_group(const ItemRef& ref) const {
+  const auto tenant = snapshot_.find<v1::Tenant>(ref.a);
+  const auto id = group_id(tenant ? tenant->metadata().uid() : "", ref.b);
+  v1::IntentItem item;
+  item.set_key(fmt::format("30/group/{}", id));
+  auto& group = *item.mutable_group();
+  group.set_id(id);
+  group.set_text(fmt::format("{}: {}", ref.a, ref.b.empty() ? "all VMs" : ref.b));
+  std::vector<std::pair<std::uint32_t, std::string>> members;
+  // Stopped VMs too: they keep their addresses, and one that starts is a member before its first
+  // packet.
+  for (const auto& name : snapshot_.vms_matching(ref.a, selectors_.at(ref.b))) {
+    const auto vm = snapshot_.find<v1::VirtualMachine>(ref.a, name);
+    for (const auto& nic : vm->spec().nics()) {
+      const auto network = snapshot_.find<v1::VirtualNetwork>(ref.a, nic.network());
+      if (!network) continue;
+      for (const auto& address : nic.addresses())
+        members.emplace_back(static_cast<std::uint32_t>(network->spec().vni()), address);
+    }
+  }
+  std::ranges::sort(members);
+  members.erase(std::unique(members.begin(), members.end()), members.end());
+  for (auto& [vni, address] : members) {
+    auto& member = *group.add_members();
+    member.set_vni(vni);
+    member.set_address(std::move(address));
+  }
+  return finish(std::move(item));
+}
+
+std::optional<Item> View::policy_item(const v1::Host& host, const ItemRef& ref) {
+  const auto plan = plans_.published(snapshot_, ref.a);
+  const auto* level = plan ? plan->find(ref.b) : nullptr;
+  if (!level || level->per_tenant() == ref.c.empty()) return {};
+  if (!policy_needed(host.metadata().name(), *plan, ref.c)) return {};
+  auto it = shared_.find(ref);
+  if (it == shared_.end()) {
+    auto made = make_policy(*plan, ref);
+    if (!made) return {};
+    it = shared_.emplace(ref, std::move(*made)).first;
+  }
+  return it->second;
+}
+
+std::optional<Item> View::make_policy(const ProfilePlan& plan, const ItemRef& ref) const {
+  const auto tenant = snapshot_.find<v1::Tenant>(ref.c);
+  const auto uid = tenant ? tenant->metadata().uid() : std::string();
+  v1::IntentItem item;
+  const auto id = policy_id(plan.profile->metadata().uid(), ref.b, uid);
+  item.set_key(fmt::format("40/policy/{}", id));
+  auto& policy = *item.mutable_policy();
+  policy.set_id(id);
+  policy.set_profile(ref.a);
+  policy.set_level(ref.b);
+  policy.set_tenant(ref.c);
+  policy.set_definition_version(plan.definition->spec().version());
+  plan.find(ref.b)->compile(TenantContext(snapshot_, ref.c, uid), policy);
+  return finish(std::move(item));
+}
+
+std::optional<Item> View::instance_item(const v1::Host& host, const std::string& tenant,
+                                        const std::string& name) const {
+  const auto vm = snapshot_.find<v1::VirtualMachine>(tenant, name);
+  if (!vm || host_of(*vm) != host.metadata().name()) return {};
+  v1::IntentItem item;
+  item.set_key(fmt::format("50/vm/{}/{}", tenant, name));
+  auto& out = *item.mutable_instance();
+  out.set_tenant(tenant);
+  out.set_name(name);
+  out.set_driver(vm->spec().driver());
+  out.set_running(true);
+  for (const auto& nic : vm->spec().nics()) out.add_ports(nic.port_id());
+  return finish(std::move(item));
+}
+
+std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
+  const auto found = find_nic(snapshot_, id);
+  if (!found.nic || host_of(*found.vm) != host.metadata().name()) return {};
+  v1::IntentItem item;
+  item.set_key(fmt::format("60/port/{}", id));
+  auto& port = *item.mutable_port();
+  port.set_id(id);
+  port.set_tenant(found.vm->metadata().tenant());
+  port.set_vm(found.vm->metadata().name());
+  port.set_nic(found.nic->name());
+  port.set_vni(static_cast<std::uint32_t>(found.network->spec().vni()));
+  port.set_mac(found.nic->mac());
+  *port.mutable_addresses() = found.nic->addresses();
+  port.set_dhcp(found.nic->address_mode() == v1::Nic::DHCP);
+  for (auto& step : steps_of(*found.vm, *found.nic)) *port.add_steps() = std::move(step);
+  return finish(std::move(item));
+}
+
+std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) const {
+  const auto found = find_nic(snapshot_, id);
+  if (!found.nic || host_of(*found.vm) == host.metadata().name()) return {};
+  const auto& tenant = found.vm->metadata().tenant();
+  if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name())) return {};
+  const auto there = snapshot_.find<v1::Host>(host_of(*found.vm));
+  const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
+  if (!uplink) return {};
+  const auto vni = static_cast<std::uint32_t>(found.network->spec().vni());
+  v1::IntentItem item;
+  item.set_key(fmt::format("70/nbr/{}/{}", vni, id));
+  auto& out = *item.mutable_neighbor();
+  out.set_port_id(id);
+  out.set_vni(vni);
+  out.set_mac(found.nic->mac());
+  *out.mutable_addresses() = found.nic->addresses();
+  out.set_vtep(uplink->address());
+  return finish(std::move(item));
+}
+
+}  // namespace penstock
