@@ -1,1 +1,214 @@
+// The flow table: replies, states, policy changes, related errors, a full table, quotas, ages.
+#include <ctime>
+
 #include "tests/packets/two_ports.h"
+
+namespace penstock::packets {
+namespace {
+
+using Flows = TwoPorts;
+
+Frame udp_a_to_b(std::uint16_t source, std::uint16_t destination) {
+  return Packet(kAToB).ip(kIpAToB).udp(source, destination).payload(4).frame();
+}
+Frame udp_b_to_a(std::uint16_t source, std::uint16_t destination) {
+  return Packet(kBToA).ip(kIpBToA).udp(source, destination).payload(4).frame();
+}
+
+TEST_F(Flows, RepliesPassByTheEntry) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  EXPECT_EQ(from_b(udp_b_to_a(53, 4000)), "drop policy_deny") << "before the request";
+  EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "redirect");
+  EXPECT_EQ(from_b(udp_b_to_a(53, 4000)), "redirect");
+  EXPECT_EQ(from_b(udp_b_to_a(53, 4001)), "drop policy_deny") << "another port of the same hosts";
+  const auto flow = world->flow(kA);
+  ASSERT_TRUE(flow);
+  EXPECT_EQ(flow->state, PS_FLOW_ESTABLISHED);
+  EXPECT_EQ(flow->packets[PS_OUT], 1u);
+  EXPECT_EQ(flow->packets[PS_IN], 1u);
+  EXPECT_EQ(flow->bytes[PS_OUT], 46u);
+}
+
+TEST_F(Flows, EchoRepliesPassByTheEntry) {
+  for (const auto family : {Family::kV4, Family::kV6}) {
+    const bool four = family == Family::kV4;
+    world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {echo(Action::kAllow, family)})));
+    world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+    const auto request = [&](std::uint32_t id) {
+      return Packet(kAToB).ip(four ? kIpAToB : kIp6AToB).icmp(four ? 8 : 128, 0, id << 16 | 1).payload(8).frame();
+    };
+    const auto reply = [&](std::uint32_t id) {
+      return Packet(kBToA).ip(four ? kIpBToA : kIp6BToA).icmp(four ? 0 : 129, 0, id << 16 | 1).payload(8).frame();
+    };
+    EXPECT_EQ(from_b(reply(7)), "drop policy_deny");
+    EXPECT_EQ(from_a(request(7)), "redirect");
+    EXPECT_EQ(from_b(reply(7)), "redirect");
+    EXPECT_EQ(from_b(reply(8)), "drop policy_deny");
+  }
+}
+
+TEST_F(Flows, TcpStates) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  const auto state = [&] { return static_cast<int>(world->flow(kA)->state); };
+  from_a(tcp_a_to_b(1000, 80, SYN));
+  EXPECT_EQ(state(), PS_FLOW_NEW);
+  from_b(tcp_b_to_a(80, 1000, SYN | ACK));
+  EXPECT_EQ(state(), PS_FLOW_ANSWERED);
+  from_a(tcp_a_to_b(1000, 80, ACK));
+  EXPECT_EQ(state(), PS_FLOW_ESTABLISHED);
+  from_a(tcp_a_to_b(1000, 80, FIN | ACK));
+  EXPECT_EQ(state(), PS_FLOW_CLOSING);
+  from_b(tcp_b_to_a(80, 1000, FIN | ACK));
+  EXPECT_EQ(state(), PS_FLOW_CLOSED);
+  // The same ports again: a new connection, judged anew.
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  from_a(tcp_a_to_b(1000, 80, SYN));
+  EXPECT_EQ(state(), PS_FLOW_NEW);
+  from_b(tcp_b_to_a(80, 1000, RST | ACK));
+  EXPECT_EQ(state(), PS_FLOW_CLOSED);
+}
+
+TEST_F(Flows, ReopenedConnectionIsJudgedInItsNewDirection) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  from_a(tcp_a_to_b(1000, 80, SYN));
+  from_b(tcp_b_to_a(80, 1000, RST));
+  EXPECT_EQ(from_b(tcp_b_to_a(80, 1000, SYN)), "drop policy_deny");
+}
+
+TEST_F(Flows, PolicyChangeJudgesByTheFirstPacket) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  from_a(udp_a_to_b(4000, 53));
+  // Still allowed: the reply comes first and passes, because what is judged is the request.
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  EXPECT_EQ(from_b(udp_b_to_a(53, 4000)), "redirect");
+  EXPECT_EQ(world->counter(PS_COUNT_FLOW_REJUDGED), 1u);
+  // Denied now: both directions stop.
+  const auto classified = world->counter(PS_COUNT_CLASSIFIED);
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
+  EXPECT_EQ(from_b(udp_b_to_a(53, 4000)), "drop flow_denied");
+  EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "drop flow_denied");
+  EXPECT_EQ(world->counter(PS_COUNT_CLASSIFIED), classified) << "judging again is not counted again";
+  // Disabled: open at once.
+  world->enable(kA, PS_OUT, 0);
+  EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "redirect");
+}
+
+TEST_F(Flows, DeniedFlowIsNotRevivedByTheOtherEnd) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kAllow)));
+  from_a(tcp_a_to_b(40000, 22, SYN));
+  from_b(tcp_b_to_a(22, 40000, SYN | ACK));
+  from_a(tcp_a_to_b(40000, 22, ACK));
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
+  EXPECT_EQ(from_b(tcp_b_to_a(22, 40000, ACK)), "drop flow_denied");
+  EXPECT_EQ(from_a(tcp_a_to_b(40000, 22, ACK)), "drop flow_denied");
+}
+
+TEST_F(Flows, ConnectionOlderThanThePolicyIsJudgedInTheDirectionItWasOpened) {
+  // A is a client of B's port 22; neither packet has a SYN.
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kAllow)));
+  EXPECT_EQ(from_b(tcp_b_to_a(22, 40000, ACK)), "drop policy_deny");
+  EXPECT_EQ(from_a(tcp_a_to_b(40000, 22, ACK)), "drop policy_deny");
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {tcp_port(Action::kAllow, 22)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  EXPECT_EQ(from_b(tcp_b_to_a(22, 40000, ACK)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(40000, 22, ACK)), "redirect");
+  EXPECT_EQ(world->counter(PS_COUNT_FLOW_PICKED_UP), 1u);
+  EXPECT_EQ(world->flow(kA)->initiator, PS_OUT);
+}
+
+TEST_F(Flows, ErrorsAboutAFlowPassAndOthersAreJudged) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  const auto request = udp_a_to_b(4000, 53);
+  const auto about = [&](const Frame& original) {
+    return Packet(kBToA).ip(kIpBToA).icmp(3, 3).payload(quoted(original, 28)).frame();
+  };
+  EXPECT_EQ(from_b(about(request)), "drop policy_deny");
+  from_a(request);
+  EXPECT_EQ(from_b(about(request)), "redirect");
+  EXPECT_EQ(world->counter(PS_COUNT_RELATED), 1u);
+  EXPECT_EQ(from_b(about(udp_a_to_b(4001, 53))), "drop policy_deny");
+  // And after the flow was denied, errors about it stop too.
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
+  EXPECT_EQ(from_b(about(request)), "drop flow_denied");
+}
+
+TEST_F(Flows, ErrorsAboutAnIpv6FlowPass) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  const auto request = Packet(kAToB).ip(kIp6AToB).udp(4000, 53).payload(4).frame();
+  const auto too_big = Packet(kBToA).ip(kIp6BToA).icmp(2, 0, 1280).payload(quoted(request, 48)).frame();
+  EXPECT_EQ(from_b(too_big), "drop policy_deny");
+  from_a(request);
+  EXPECT_EQ(from_b(too_big), "redirect");
+}
+
+TEST_F(Flows, StatelessRulesLeaveNoEntry) {
+  auto rule = udp_port(Action::kAllow, 53);
+  rule.stateless = true;
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {rule})));
+  EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "redirect");
+  EXPECT_EQ(world->flows(), 0u);
+}
+
+TEST_F(Flows, QuotaOfOnePortLeavesTheOthersAlone) {
+  auto tunables = World::small();
+  tunables.flow_port_quota = 16;
+  start(tunables);
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  for (std::uint16_t i = 0; i < 20; ++i) EXPECT_EQ(from_a(udp_a_to_b(5000 + i, 53)), "redirect");
+  EXPECT_EQ(world->counter(PS_COUNT_FLOW_QUOTA), 4u);
+  world->enable(kB, PS_OUT, world->policy(rules(Action::kAllow)));
+  from_b(udp_b_to_a(6000, 53));
+  EXPECT_TRUE(world->flow(kB));
+  // Entries of A that go make room for others of A.
+  EXPECT_EQ(world->the_switch().forget_flows(PortId(kA))->deleted, 16u);
+  from_a(udp_a_to_b(5019, 53));
+  EXPECT_TRUE(world->flow(kA));
+}
+
+TEST_F(Flows, FullTableKeepsOldFlowsAndJudgesNewOnes) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53), tcp_port(Action::kAllow, 80)})));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  from_a(udp_a_to_b(999, 53));
+  for (std::uint16_t i = 0; i < 1200; ++i) from_a(udp_a_to_b(2000 + i, 53));
+  EXPECT_GT(world->counter(PS_COUNT_FLOW_TABLE_FULL), 0u);
+  EXPECT_EQ(from_b(udp_b_to_a(53, 999)), "redirect") << "an old flow's reply";
+  // A new flow, without an entry: requests pass, so do replies, and nothing else.
+  EXPECT_EQ(from_a(tcp_a_to_b(7000, 80, SYN)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(80, 7000, SYN | ACK)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(7000, 80, ACK)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(80, 7000, ACK)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(7000, 81, SYN)), "drop policy_deny");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 7000, SYN | ACK)), "drop policy_deny");
+  EXPECT_EQ(from_a(udp_a_to_b(8000, 53)), "redirect");
+  EXPECT_EQ(from_b(udp_b_to_a(53, 8000)), "redirect");
+  EXPECT_EQ(from_b(udp_b_to_a(54, 8000)), "drop policy_deny");
+}
+
+TEST_F(Flows, SweepDeletesWhatHasExpiredAndNothingElse) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  from_a(udp_a_to_b(4000, 53));
+  from_a(tcp_a_to_b(1000, 80, SYN));
+  from_b(tcp_b_to_a(80, 1000, SYN | ACK));
+  from_a(tcp_a_to_b(1000, 80, ACK));
+  EXPECT_EQ(world->the_switch().sweep()->deleted, 0u);
+  EXPECT_EQ(world->flows(), 2u);
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const auto in = [&](std::uint64_t seconds) {
+    return (static_cast<std::uint64_t>(now.tv_sec) + seconds) * 1'000'000'000;
+  };
+  EXPECT_EQ(world->the_switch().sweep_at(in(40))->deleted, 1u) << "unanswered UDP after 30 s";
+  EXPECT_EQ(world->the_switch().sweep_at(in(80'000))->deleted, 0u);
+  EXPECT_EQ(world->the_switch().sweep_at(in(90'000))->deleted, 1u) << "established TCP after a day";
+  EXPECT_EQ(world->counter(PS_COUNT_FLOW_EXPIRED), 2u);
+}
+
+}  // namespace
+}  // namespace penstock::packets

@@ -75,6 +75,8 @@ class Switch {
   // Deletes expired flow entries; the decision is taken in BPF, after a second look. Walks the
   // whole table.
   Result<ps_sweep> sweep();
+  // As if it were this time (CLOCK_MONOTONIC).
+  Result<ps_sweep> sweep_at(std::uint64_t now_ns);
   // Deletes every entry of one port.
   Result<ps_sweep> forget_flows(PortId);
 

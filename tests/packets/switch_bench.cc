@@ -1,0 +1,130 @@
+// What the switch costs a packet, by BPF_PROG_TEST_RUN: JSON lines {name, value, unit}, medians of five. The costs are
+// sums over both sides of a local delivery, a firewall on both, above those of an empty program.
+//   switch-bench [runs]
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "tests/packets/world.h"
+
+using namespace penstock;
+using namespace penstock::packets;
+
+namespace {
+
+constexpr int kFlows = 64;
+constexpr auto kMacs = "02:00:00:00:00:0a > 02:00:00:00:00:0b";
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+void row(const char* name, double value, const char* unit = "ns") {
+  fmt::print("{{\"name\":\"{}\",\"value\":{:.1f},\"unit\":\"{}\"}}\n", name, value, unit);
+}
+
+policy::RuleSet rule_set(int count) {
+  policy::RuleSet rules;
+  for (int i = 0; i < count; ++i) {
+    policy::Rule rule;
+    rule.protocols = {6};
+    const auto port = static_cast<std::uint16_t>(i + 1 == count ? 80 : 1000 + i);
+    rule.dst_ports = {{port, port}};
+    rules.rules.push_back(rule);
+  }
+  rules.default_action = policy::Action::kDeny;
+  return rules;
+}
+
+Frame packet(int flow, std::uint8_t flags, bool six = false) {
+  return Packet(kMacs)
+      .ip(six ? "fd00::1 > fd00::2" : "10.0.0.1 > 10.0.0.2")
+      .tcp(static_cast<std::uint16_t>(30000 + flow), 80, flags)
+      .payload(64)
+      .frame();
+}
+
+// Mean over the flows of one pass; few packets of each flow at a time, so that caches see all of them.
+double pass(World& world, int program, int ifindex, const std::vector<Frame>& frames, int rounds) {
+  double sum = 0;
+  for (int r = 0; r < rounds; ++r)
+    for (const auto& frame : frames) sum += world.time_ns(program, ifindex, frame, 2000);
+  return sum / (rounds * static_cast<double>(frames.size()));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const int runs = argc > 1 ? std::max(1, std::atoi(argv[1])) : 5;
+  auto tunables = World::small();
+  tunables.flow_entries = 65536;
+  auto made = World::make(tunables);
+  if (!made) {
+    fmt::print(stderr, "switch-bench: {}\n", made.error().text());
+    return 1;
+  }
+  auto& world = **made;
+  world.add_port({.id = 1, .mac = "02:00:00:00:00:0a", .addresses = {"10.0.0.1", "fd00::1"}, .flags = PS_PORT_PEER});
+  world.add_port({.id = 2, .mac = "02:00:00:00:00:0b", .addresses = {"10.0.0.2", "fd00::2"}, .flags = PS_PORT_PEER});
+  const int program = world.the_switch().program_fd(host::Program::kFromPort);
+  const int empty = world.the_switch().empty_program_fd();
+  const int ifindex = world.ifindex(1);
+  const auto measure = [&](const char* name, const std::vector<Frame>& frames) {
+    std::vector<double> cost;
+    for (int i = 0; i < runs; ++i)
+      cost.push_back(pass(world, program, ifindex, frames, 2) - pass(world, empty, ifindex, frames, 1));
+    row(name, median(cost));
+  };
+  const auto frames_of = [](bool six) {
+    std::vector<Frame> frames;
+    for (int i = 0; i < kFlows; ++i) frames.push_back(packet(i, ACK, six));
+    return frames;
+  };
+  measure("switch.no_service_ns", frames_of(false));
+  for (const int count : {1, 4096}) {
+    const auto line = world.policy(rule_set(count));
+    world.enable(1, PS_OUT, line);
+    world.enable(1, PS_IN, line);
+    world.enable(2, PS_OUT, line);
+    world.enable(2, PS_IN, line);
+    for (int i = 0; i < kFlows; ++i) {
+      world.from_vm(1, packet(i, ACK));
+      world.from_vm(1, packet(i, ACK, true));
+    }
+    if (count == 1) {
+      measure("switch.established_ns", frames_of(false));
+      measure("switch.established_ip6_ns", frames_of(true));
+    } else {
+      measure("switch.established_4096_rules_ns", frames_of(false));
+    }
+    // First packets: each run meets flows it has never seen, one packet each.
+    std::vector<double> first;
+    for (int i = 0; i < runs; ++i) {
+      double sum = 0;
+      for (int flow = 0; flow < 200; ++flow) {
+        (void)world.the_switch().forget_flows(PortId(1));
+        (void)world.the_switch().forget_flows(PortId(2));
+        const auto frame = packet(1000 + flow, SYN);
+        // The first of the repetitions makes the entries; a run of one has the cost of starting the measurement in it,
+        // which the empty program shows.
+        sum += world.time_ns(program, ifindex, frame, 1) - world.time_ns(empty, ifindex, frame, 1);
+        if (flow == 20) sum = 0;
+      }
+      first.push_back(sum / 179);
+    }
+    row(count == 1 ? "switch.first_packet_ns" : "switch.first_packet_4096_rules_ns", median(first));
+  }
+  // A denied packet: classified every time.
+  std::vector<Frame> denied;
+  for (int i = 0; i < kFlows; ++i)
+    denied.push_back(Packet(kMacs).ip("10.0.0.1 > 10.0.0.2").tcp(static_cast<std::uint16_t>(30000 + i), 9, SYN).frame());
+  measure("switch.denied_4096_rules_ns", denied);
+  std::vector<double> open_ms;
+  const auto instructions = world.the_switch().verified_instructions();
+  if (instructions)
+    for (const auto& [name, count] : *instructions) row(("switch.verified." + name).c_str(), count, "instructions");
+  return 0;
+}
