@@ -1,6 +1,7 @@
 // Measures the SQLite store where it will live: sqlite_store_bench [directory]. Values of 1,000
 // bytes.
 //   single   one commit at a time: latency, and commits a second of one patient caller
+//   paced    the same with a pause of 25 ms after each: latency of a server that is not busy
 //   callers  16 callers, each with one commit under way: what group commit makes of them
 //   batch    100 transactions handed over together
 //   fsync    appending 8 KiB and fdatasync, without any store: what the disk itself costs
@@ -29,6 +30,7 @@ struct Row {
   int at_once;  // calls under way
   int transactions_per_call;
   int calls;
+  std::chrono::milliseconds pause{0};  // of a caller after an answer
 };
 
 void report(std::string_view name, std::vector<double> latencies_ms, double seconds,
@@ -66,6 +68,8 @@ bool run(const Row& row, RealRuntime& runtime, Store& store) {
         good = good && std::holds_alternative<Committed>(outcome);
       if (static_cast<int>(latencies.size()) == row.calls)
         runtime.stop();
+      else if (row.pause.count() > 0)
+        runtime.after(row.pause, [&] { call(); });
       else
         call();
     });
@@ -102,7 +106,8 @@ int run_all(const std::filesystem::path& parent) {
   }
   bool good = true;
   for (const Row& row :
-       {Row{"single", 1, 1, 3'000}, Row{"callers", 16, 1, 20'000}, Row{"batch", 1, kBatch, 300}}) {
+       {Row{"single", 1, 1, 3'000}, Row{"paced", 1, 1, 300, std::chrono::milliseconds(25)},
+        Row{"callers", 16, 1, 20'000}, Row{"batch", 1, kBatch, 300}}) {
     // Each on a runtime of its own: one that was stopped does not run again.
     RealRuntime runtime({});
     NullLog log;
