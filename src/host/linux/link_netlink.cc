@@ -24,8 +24,8 @@ Link to_link(const LinkInfo& info) {
           .up = info.up};
 }
 
-// The alias cannot be part of the message that makes a device: one that is as new, still off and without an alias was
-// made by an agent that ended before it could go on.
+// The alias cannot be part of the message that makes a device: one that is as new, still off and
+// without an alias was made by an agent that ended before it could go on.
 bool is_ours(const LinkInfo& link, const VxlanSpec& spec) {
   return link.name == spec.name && link.kind == "vxlan" &&
          (link.alias == spec.alias || (link.alias.empty() && link.vxlan_collect_md && !link.up));

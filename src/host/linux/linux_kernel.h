@@ -1,0 +1,53 @@
+// The Kernel seam on a real Linux: links by netlink, everything else by the eBPF switch.
+#pragma once
+
+#include <memory>
+
+#include "host/kernel.h"
+#include "host/linux/link_netlink.h"
+#include "host/switch/switch.h"
+
+namespace penstock::host {
+
+class LinuxKernel final : public Kernel {
+ public:
+  LinuxKernel(std::unique_ptr<LinkNetlink> links, std::unique_ptr<Switch> programs)
+      : links_(std::move(links)), switch_(std::move(programs)) {}
+
+  // What only the real switch has: ring buffers, counters, sweeps.
+  Switch& programs() { return *switch_; }
+
+  Result<std::vector<Link>> links() override { return links_->links(); }
+  Result<Link> create_vxlan(const VxlanSpec& spec) override { return links_->create_vxlan(spec); }
+  Status delete_link(int ifindex) override { return links_->delete_link(ifindex); }
+  Status set_link_up(int ifindex, bool up) override { return links_->set_link_up(ifindex, up); }
+  Status set_link_mtu(int ifindex, int mtu) override { return links_->set_link_mtu(ifindex, mtu); }
+  void on_links_changed(std::function<void()> changed) override {
+    links_->on_links_changed(std::move(changed));
+  }
+
+  Status attach(Attachment attachment) override { return switch_->attach(attachment); }
+  Status detach(Attachment attachment) override { return switch_->detach(attachment); }
+  Result<std::vector<Attachment>> attachments() override { return switch_->attachments(); }
+
+  Status map_put(Map map, ByteView key, ByteView value) override {
+    return switch_->map_put(map, key, value);
+  }
+  Status map_erase(Map map, ByteView key) override { return switch_->map_erase(map, key); }
+  Result<std::optional<Bytes>> map_get(Map map, ByteView key) override {
+    return switch_->map_get(map, key);
+  }
+  Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map map) override {
+    return switch_->map_dump(map);
+  }
+
+  std::span<std::byte> arena() override { return switch_->arena(); }
+  std::span<std::byte> ports() override { return switch_->ports(); }
+  Status synchronize() override { return switch_->synchronize(); }
+
+ private:
+  std::unique_ptr<LinkNetlink> links_;
+  std::unique_ptr<Switch> switch_;
+};
+
+}  // namespace penstock::host
