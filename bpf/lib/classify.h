@@ -2,11 +2,15 @@
  *
  * On BPF: a global function, verified once however often it is called: `ps_classify(line, &view,
  * &match)`. It reads the map ps_arena and uses the per-CPU map ps_classify_scratch, both defined in
- * lib/classify_arena.h, and takes little stack, so that programs that make tail calls may call
- * it. 6.1 wants `match` initialised by the caller. Natively: `ps_classify(&arena, line, &view,
- * &match)`; no image, however malformed, makes it read outside the arena or run for longer than its
- * limits. An unreadable image denies (and sets match.error): a fault must not open what the policy
- * was to close.
+ * lib/classify_arena.h. 6.1 wants `match` initialised by the caller. With what it calls it takes
+ * 320 bytes of stack, which leaves its callers 192. It makes no tail call itself, so programs that
+ * do may call it.
+ *
+ * Natively: `ps_classify(&arena, line, &view, &match)`; no image, however malformed, makes it read
+ * outside the arena or run for longer than its limits.
+ *
+ * An unreadable image denies (and sets match.error): a fault must not open what the policy was to
+ * close.
  *
  * Order of work: rows that are always checked; each dimension in use (search, then the rows that
  * pivot there); groups; then the dense rows that the vectors of all dimensions agree on, 512 at a

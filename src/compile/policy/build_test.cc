@@ -1,7 +1,6 @@
 #include "compile/policy/build.h"
 
 #include <cstring>
-#include <random>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -308,46 +307,72 @@ TEST(Build, SameRulesSameBytes) {
   }
 }
 
+// Enough dense rows that the vectors of two groups differ in which lines are not empty.
+TEST(Build, PacketInSeveralGroupsFindsTheRulesOfEach) {
+  RuleSet set;
+  for (std::uint32_t i = 0; i < 3000; i++) {
+    Rule r;
+    r.src = {GroupId(1 + i / 150)};
+    r.dst_ports = {{static_cast<std::uint16_t>(i % 40), static_cast<std::uint16_t>(i % 40 + 30)}};
+    set.rules.push_back(r);
+  }
+  const auto image = *build_policy(set);
+  ASSERT_GT(image.stats.family[0].dense, 2000u);
+  const ps_arena_view arena{image.lines.data(), static_cast<std::uint32_t>(image.lines.size())};
+  for (std::uint32_t a = 1; a <= 21; a++)
+    for (std::uint32_t b = 1; b <= 21; b += 3)
+      for (std::uint16_t port : {0, 35, 69, 70}) {
+        auto view = packet("10.0.0.1", "10.0.0.2", 6, 1, port);
+        view.src_groups[0] = a, view.src_groups[1] = b;
+        ps_match match{};
+        ps_classify(&arena, 0, &view, &match);
+        ASSERT_EQ(match.rule, first_match(set, view).value_or(PS_NO_RULE))
+            << a << " " << b << " " << port;
+        view.src_groups[0] = 21, view.src_groups[1] = a;  // the first is in no rule
+        ps_classify(&arena, 0, &view, &match);
+        ASSERT_EQ(match.rule, first_match(set, view).value_or(PS_NO_RULE)) << a << " " << port;
+      }
+}
+
 // Ranges and prefixes that overlap at random: exact vectors would need the square of the number of
 // rules.
 TEST(Build, MemoryStaysBoundedWhenEverythingOverlaps) {
-  std::mt19937_64 dice(3);
   for (std::size_t rules : {500u, 4096u, 16384u})
     for (Family family : {Family::kV4, Family::kV6}) {
-      RuleSet set;
-      for (std::size_t i = 0; i < rules; i++) {
-        Rule r;
-        r.protocols = {6};
-        for (auto* side : {&r.src, &r.dst}) {
-          IpPrefix prefix;
-          prefix.address.family = family;
-          prefix.length = static_cast<std::uint8_t>(dice() % (prefix.address.width() + 1));
-          for (int bit = 0; bit < prefix.length; bit++)
-            if (dice() % 2) prefix.address.bytes[bit / 8] |= 0x80 >> bit % 8;
-          side->push_back(prefix);
-        }
-        for (auto* side : {&r.src_ports, &r.dst_ports}) {
-          const auto a = static_cast<std::uint16_t>(dice()), b = static_cast<std::uint16_t>(dice());
-          side->push_back({std::min(a, b), std::max(a, b)});
-        }
-        set.rules.push_back(r);
-      }
+      RandomRules random(3);
+      const RuleSet set = random.overlapping(rules, family);
       const auto image = build_policy(set);
       ASSERT_TRUE(image);
-      EXPECT_LE(image->stats.bytes_per_rule, 450);
+      EXPECT_LE(image->stats.bytes_per_rule, family == Family::kV4 ? 250 : 450);
       const ps_arena_view arena{image->lines.data(),
                                 static_cast<std::uint32_t>(image->lines.size())};
-      for (int i = 0; i < 300; i++) {
-        ps_packet_view view = packet("10.0.0.1", "10.0.0.2", 6, static_cast<std::uint16_t>(dice()),
-                                     static_cast<std::uint16_t>(dice()));
-        view.family = family == Family::kV4 ? 4 : 6;
-        for (ps_address* side : {&view.src, &view.dst})
-          for (int byte = 0; byte < (family == Family::kV4 ? 4 : 16); byte++)
-            side->b[byte] = static_cast<std::uint8_t>(dice());
+      for (int i = 0; i < 100; i++) {
+        const ps_packet_view view = random.any_packet(family);
         ps_match match{};
         ps_classify(&arena, 0, &view, &match);
         ASSERT_EQ(match.rule, first_match(set, view).value_or(PS_NO_RULE));
       }
+    }
+}
+
+// Rows that no field tells apart: every vector is full, and only the records decide.
+TEST(Build, RowsThatDifferInTcpFlagsOnly) {
+  RuleSet set;
+  for (int i = 0; i < 200; i++) {
+    Rule r;
+    r.tcp_flags = TcpFlags{static_cast<std::uint8_t>(200 - i), static_cast<std::uint8_t>(200 - i)};
+    set.rules.push_back(r);
+  }
+  const auto image = *build_policy(set);
+  ASSERT_EQ(image.stats.family[0].dense, 200u);
+  const ps_arena_view arena{image.lines.data(), static_cast<std::uint32_t>(image.lines.size())};
+  for (int flags = 0; flags < 256; flags++)
+    for (std::uint8_t proto : {6, 17}) {
+      auto view = packet("10.0.0.1", "10.0.0.2", proto, 1, 2);
+      view.tcp_flags = static_cast<std::uint8_t>(flags);
+      ps_match match{};
+      ps_classify(&arena, 0, &view, &match);
+      ASSERT_EQ(match.rule, first_match(set, view).value_or(PS_NO_RULE)) << flags;
     }
 }
 

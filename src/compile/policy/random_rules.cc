@@ -144,6 +144,43 @@ RuleSet RandomRules::rule_set() {
   return out;
 }
 
+RuleSet RandomRules::overlapping(std::size_t rules, Family family) {
+  RuleSet out;
+  for (std::size_t i = 0; i < rules; i++) {
+    Rule r;
+    r.protocols = {6};
+    for (auto* side : {&r.src, &r.dst}) {
+      IpPrefix prefix;
+      prefix.address.family = family;
+      prefix.length = static_cast<std::uint8_t>(below(prefix.address.width() + 1));
+      for (int byte = 0; byte < prefix.address.width() / 8; byte++)
+        prefix.address.bytes[byte] = static_cast<std::uint8_t>(random_());
+      prefix.address = masked(prefix.address, prefix.length);
+      side->push_back(prefix);
+    }
+    for (auto* side : {&r.src_ports, &r.dst_ports}) {
+      const auto a = static_cast<std::uint16_t>(random_()),
+                 b = static_cast<std::uint16_t>(random_());
+      side->push_back({std::min(a, b), std::max(a, b)});
+    }
+    out.rules.push_back(r);
+  }
+  return out;
+}
+
+ps_packet_view RandomRules::any_packet(Family family) {
+  ps_packet_view out{};
+  out.family = family == Family::kV4 ? 4 : 6;
+  out.proto = 6;
+  out.flags = PS_VIEW_PORTS_VALID;
+  out.sport = static_cast<std::uint16_t>(random_());
+  out.dport = static_cast<std::uint16_t>(random_());
+  for (ps_address* side : {&out.src, &out.dst})
+    for (int byte = 0; byte < (family == Family::kV4 ? 4 : 16); byte++)
+      side->b[byte] = static_cast<std::uint8_t>(random_());
+  return out;
+}
+
 void RandomRules::take_side(const std::vector<AddressMatch>& list, Family family, ps_address& to,
                             std::uint32_t* groups) {
   IpAddress chosen = address(family);

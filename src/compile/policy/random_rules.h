@@ -15,6 +15,10 @@ class RandomRules {
   explicit RandomRules(std::uint64_t seed);
 
   RuleSet rule_set();
+  // Prefixes of any length on both sides and any port ranges, so that everything overlaps.
+  RuleSet overlapping(std::size_t rules, Family);
+  // A TCP packet of any addresses and ports.
+  ps_packet_view any_packet(Family);
   // Half of them are made from one of the rules.
   ps_packet_view packet(const RuleSet&);
 
