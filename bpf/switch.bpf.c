@@ -38,16 +38,25 @@ PS_INLINE int ps_parse_any(struct __sk_buff* skb, struct ps_work* w) {
 
 PS_INLINE const struct ps_port* ps_port_of_device(struct __sk_buff* skb, struct ps_work* w) {
   __u32 ifindex = skb->ifindex;
-  const __u32* slot = bpf_map_lookup_elem(&ps_port_slots, &ifindex);
-  if (!slot) return 0;
-  w->slot = *slot;
-  const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, slot);
+  __u32 index = ifindex % PS_SLOT_HINTS;
+  __u32* hint = bpf_map_lookup_elem(&ps_slot_hints, &index);
+  if (!hint) return 0;
+  __u32 slot = *hint;
+  const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);
+  if (ps_unlikely(!port || port->ifindex != ifindex)) {
+    const __u32* known = bpf_map_lookup_elem(&ps_port_slots, &ifindex);
+    if (!known) return 0;
+    slot = *known;
+    port = bpf_map_lookup_elem(&ps_ports, &slot);
+    if (port && port->ifindex == ifindex) *hint = slot;
+  }
+  w->slot = slot;
   return port && port->port_id ? port : 0;
 }
 
 PS_INLINE const struct ps_endpoint* ps_endpoint_of(struct ps_work* w) {
   w->endpoint_key.vni = w->vni;
-  ps_copy(w->endpoint_key.mac, w->packet.dst_mac, 6);
+  ps_mac_store(w->endpoint_key.mac, &w->packet.dst_mac);
   w->endpoint_key.zero = 0;
   return bpf_map_lookup_elem(&ps_endpoints, &w->endpoint_key);
 }
@@ -67,7 +76,7 @@ SEC("tc") int from_port(struct __sk_buff* skb) {
   int reason = ps_parse_any(skb, w);
   if (ps_unlikely(reason)) return ps_drop(w, reason);
   const struct ps_packet* p = &w->packet;
-  if (ps_unlikely(!ps_same_mac(p->src_mac, port->mac)) && !(port->flags & PS_PORT_ANY_MAC))
+  if (ps_unlikely(!ps_mac_is(&p->src_mac, port->mac)) && !(port->flags & PS_PORT_ANY_MAC))
     return ps_drop(w, PS_DROP_SPOOFED_MAC);
   if (p->ethertype == PS_ETHERTYPE_ARP) return ps_arp(skb, w);
   if (ps_unlikely(!ps_source_is_first(port, p)) && !(port->flags & PS_PORT_ANY_ADDRESS)) {

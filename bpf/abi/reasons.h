@@ -88,7 +88,6 @@ enum ps_drop_reason {
   X(REJECT_LIMITED, reject_limited, "resets and ICMP errors not sent because of their rate limit") \
   X(LOGGED, logged, "events written")                                                              \
   X(LOG_LOST, log_lost, "events lost: rate limit, or the reader does not keep up")                 \
-  X(LOCAL, local, "packets delivered to a port of this host")                                      \
   X(REMOTE, remote, "packets sent to another host")                                                \
   X(OBSERVED, observed, "packets an observing step would have dropped")
 

@@ -114,7 +114,7 @@ PS_INLINE int ps_nd_answer(struct __sk_buff* skb, struct ps_work* w, const struc
   __u8* b = w->buffer;
   ps_zero(b, 88);
   if (solicited) {
-    ps_copy(b, p->src_mac, 6);
+    ps_mac_store(b, &p->src_mac);
     ps_copy(b + 38, &p->src, 16);
   } else {  // to all nodes: the prober has no address yet
     b[0] = b[1] = 0x33;

@@ -10,7 +10,6 @@
 PS_INLINE int ps_to_local(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port,
                           __u32 slot) {
   ps_count_port(slot, PS_IN, w->length);
-  ps_count(PS_COUNT_LOCAL);
   if (port->flags & PS_PORT_PEER) {
     // The stack took the frame for somebody else's when it arrived; at the peer nobody looks again,
     // and the VM's IP would refuse it.

@@ -38,8 +38,9 @@ PS_INLINE void ps_view_groups(struct ps_work* w) {
 
 // The view of the flow's first packet, which `initiator` sent: from the key, because the packet at
 // hand may be an answer, or quote the flow.
-PS_INLINE void ps_view_flow(struct ps_work* w, int initiator, __u8 tcp_flags, __u8 icmp_type,
-                            __u8 icmp_code) {
+__attribute__((noinline)) int ps_view_flow(struct ps_work* w, __u32 initiator, __u32 tcp_flags,
+                                           __u32 icmp_type, __u32 icmp_code) {
+  if (!w) return 0;
   struct ps_packet_view* v = &w->view;
   const struct ps_flow_key* key = &w->key;
   ps_zero(v, sizeof(*v));
@@ -57,6 +58,7 @@ PS_INLINE void ps_view_flow(struct ps_work* w, int initiator, __u8 tcp_flags, __
     v->flags = PS_VIEW_PORTS_VALID;
   }
   ps_view_groups(w);
+  return 0;
 }
 
 PS_INLINE int ps_judged(const struct ps_judgement* j) {
@@ -106,8 +108,9 @@ PS_INLINE int ps_ran_out(struct ps_work* w, __u32 port_id) {
 }
 
 // Makes the entry. No room is no error: the packet has been judged.
-PS_INLINE void ps_flow_make(struct ps_work* w, __u64 policy, int initiator, int reply,
-                            __u32 replaces) {
+__attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u32 initiator,
+                                           __u32 reply, __u32 replaces) {
+  if (!w) return 0;
   struct ps_flow* f = &w->fresh;
   const struct ps_packet* p = &w->packet;
   ps_zero(f, sizeof(*f));
@@ -132,19 +135,20 @@ PS_INLINE void ps_flow_make(struct ps_work* w, __u64 policy, int initiator, int 
     f->state = p->proto == PS_PROTO_TCP ? PS_FLOW_ANSWERED : PS_FLOW_ESTABLISHED;
   }
   ps_flow_count(w, f, w->side);
-  if (!replaces && !ps_quota_take(w, w->key.port_id)) return;
+  if (!replaces && !ps_quota_take(w, w->key.port_id)) return 0;
   const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaces ? BPF_ANY : BPF_NOEXIST);
   if (!failed) {
     ps_count(PS_COUNT_FLOW_CREATED);
-    return;
+    return 0;
   }
-  if (replaces) return;
+  if (replaces) return 0;
   ps_quota_return(w->side_slot, w->key.port_id);
-  if (failed == -17 /* EEXIST: another CPU made it just now */) return;
+  if (failed == -17 /* EEXIST: another CPU made it just now */) return 0;
   __u32 slot = w->side_slot;
   struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
   if (held) held->refused_ns = w->now_ns;
   ps_count(PS_COUNT_FLOW_TABLE_FULL);
+  return 0;
 }
 
 // The entry's verdict under the port's policy of now: judges it again, by its first packet, when

@@ -93,6 +93,10 @@ struct ps_work {
 // Index 0: the ingress programs; 1: to_port, which runs inside them when a copy is sent to a port.
 PS_MAP(ps_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_work, 2, 0);
 
+// Slots by the low bits of the ifindex: saves the hash look-up. Only a hint: the port entry says whose it is.
+#define PS_SLOT_HINTS 1024
+PS_MAP(ps_slot_hints, BPF_MAP_TYPE_ARRAY, __u32, __u32, PS_SLOT_HINTS, 0);
+
 // Token buckets.
 enum ps_budget_kind { PS_BUDGET_EVENTS, PS_BUDGET_REJECTS, PS_BUDGETS };
 struct ps_budget {

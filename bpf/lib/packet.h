@@ -47,6 +47,36 @@ PS_INLINE int ps_read(ps_frame frame, __u32 offset, void* to, __u32 bytes) {
 }
 #endif
 
+// Loads of header fields: clang reads bytes one by one unless told that it need not.
+#ifdef __bpf__
+#define ps_load16(p) (*(const __u16*)(p))
+#define ps_load32(p) (*(const __u32*)(p))
+#define ps_load64(p) (*(const __u64*)(p))
+#else
+PS_INLINE __u16 ps_load16(const void* p) {
+  __u16 value;
+  memcpy(&value, p, sizeof(value));
+  return value;
+}
+PS_INLINE __u32 ps_load32(const void* p) {
+  __u32 value;
+  memcpy(&value, p, sizeof(value));
+  return value;
+}
+PS_INLINE __u64 ps_load64(const void* p) {
+  __u64 value;
+  memcpy(&value, p, sizeof(value));
+  return value;
+}
+#endif
+
+// A MAC address, in two words.
+struct ps_mac {
+  __u32 high;  // first four bytes, as they lie
+  __u16 low;
+  __u16 zero;
+};
+
 #define PS_ETHERNET_BYTES 14
 #define PS_ETHERTYPE_IP4 0x0800
 #define PS_ETHERTYPE_ARP 0x0806
@@ -82,20 +112,32 @@ enum ps_packet_flags {
 
 struct ps_packet {
   union ps_address src, dst;
-  __u32 fold;          // of addresses, ports and protocol; the same in both directions
-  __u32 fragment_id;   // host order
-  __u16 ethertype;     // host order
-  __u16 flags;         // enum ps_packet_flags
-  __u16 sport, dport;  // host order
-  __u16 icmp_id;       // ICMP queries: identifier; other ICMP: 0
-  __u16 icmp_kind;     // ICMP queries: 0; other ICMP: type << 8 | code
-  __u16 l4;            // offset of the transport header
-  __u8 dst_mac[6], src_mac[6];
-  __u8 family;  // 4, 6; 0: not IP
-  __u8 proto;
-  __u8 tcp_flags;
-  __u8 icmp_type, icmp_code;
-  __u8 zero[1];
+  struct ps_mac dst_mac, src_mac;
+  // What parsing may leave unset is zeroed at once, in three words.
+  union {
+    __u64 zeroed[3];
+    struct {
+      __u32 fragment_id;   // host order
+      __u16 sport, dport;  // host order
+      __u16 icmp_id;       // ICMP queries: identifier; other ICMP: 0
+      __u16 icmp_kind;     // ICMP queries: 0; other ICMP: type << 8 | code
+      __u16 l4;            // offset of the transport header
+      __u16 flags;         // enum ps_packet_flags
+      __u8 family;         // 4, 6; 0: not IP
+      __u8 proto;
+      __u8 tcp_flags;
+      __u8 icmp_type, icmp_code;
+      __u8 zero[3];
+    };
+  };
+  __u32 fold;       // of addresses, ports and protocol; the same in both directions
+  __u16 ethertype;  // host order
+  __u16 zero2;
 };
+
+PS_INLINE void ps_mac_store(__u8* to, const struct ps_mac* mac) {
+  ps_copy(to, &mac->high, 4);
+  ps_copy(to + 4, &mac->low, 2);
+}
 
 #endif

@@ -24,14 +24,15 @@ PS_INLINE int ps_is_dhcp_port(__u16 port) {
 }
 
 // Fills everything but the transport fields from an Ethernet header.
-PS_INLINE void ps_take_ethernet(struct ps_packet* p, const __u8* header) {
-  ps_copy(p->dst_mac, header, 6);
-  ps_copy(p->src_mac, header + 6, 6);
-  p->ethertype = (__u16)(header[12] << 8 | header[13]);
-  p->flags = header[0] & 1 ? PS_PACKET_MULTICAST : 0;
-  p->sport = p->dport = p->icmp_id = p->icmp_kind = p->l4 = 0;
-  p->family = p->proto = p->tcp_flags = p->icmp_type = p->icmp_code = 0;
-  p->fragment_id = 0;
+PS_INLINE void ps_take_ethernet(struct ps_packet* p, const __u8* destination, const __u8* source,
+                                __u16 ethertype) {
+  p->dst_mac.high = ps_load32(destination);
+  p->dst_mac.low = ps_load16(destination + 4);
+  p->src_mac.high = ps_load32(source);
+  p->src_mac.low = ps_load16(source + 4);
+  p->ethertype = ethertype;
+  p->zeroed[0] = p->zeroed[1] = p->zeroed[2] = 0;
+  if (destination[0] & 1) p->flags = PS_PACKET_MULTICAST;
 }
 
 // 1: parsed completely; 0: ask ps_parse. Never says anything about malformed frames.
@@ -39,13 +40,13 @@ PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet*
   const __u8* b = data;
   const __u8* l4;
   if (b + PS_ETHERNET_BYTES + 20 + 8 > (const __u8*)end) return 0;
-  ps_take_ethernet(p, b);
+  ps_take_ethernet(p, b, b + 6, ps_host16(ps_load16(b + 12)));
   if (p->ethertype == PS_ETHERTYPE_IP4) {
     if (b[14] != 0x45 || ((b[20] & 0x3f) | b[21]) || (!b[16] && b[17] < 20)) return 0;
     p->family = 4;
     p->proto = b[23];
-    ps_copy(&p->src.w[0], b + 26, 4);
-    ps_copy(&p->dst.w[0], b + 30, 4);
+    p->src.w[0] = ps_load32(b + 26);
+    p->dst.w[0] = ps_load32(b + 30);
     p->src.w[1] = p->dst.w[1] = 0;
     p->src.d[1] = p->dst.d[1] = 0;
     p->l4 = 34;
@@ -54,8 +55,10 @@ PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet*
     if (b + PS_ETHERNET_BYTES + 40 + 8 > (const __u8*)end || b[14] >> 4 != 6) return 0;
     p->family = 6;
     p->proto = b[20];
-    ps_copy(&p->src, b + 22, 16);
-    ps_copy(&p->dst, b + 38, 16);
+    p->src.d[0] = ps_load64(b + 22);
+    p->src.d[1] = ps_load64(b + 30);
+    p->dst.d[0] = ps_load64(b + 38);
+    p->dst.d[1] = ps_load64(b + 46);
     p->l4 = 54;
     l4 = b + 54;
   } else {
@@ -67,8 +70,8 @@ PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet*
   } else if (p->proto != PS_PROTO_UDP) {
     return 0;
   }
-  p->sport = (__u16)(l4[0] << 8 | l4[1]);
-  p->dport = (__u16)(l4[2] << 8 | l4[3]);
+  p->sport = ps_host16(ps_load16(l4));
+  p->dport = ps_host16(ps_load16(l4 + 2));
   p->flags |= PS_PACKET_PORTS;
   if (p->proto == PS_PROTO_UDP && (ps_is_dhcp_port(p->sport) || ps_is_dhcp_port(p->dport)))
     p->flags |= PS_PACKET_CONTROL;
@@ -201,10 +204,13 @@ PS_INLINE int ps_take_ip6(ps_frame frame, __u32 offset, struct ps_packet* p, int
 
 // 0 or a drop reason. ARP frames are left at their Ethernet header.
 PS_INLINE int ps_parse(ps_frame frame, struct ps_packet* p) {
-  __u8 h[PS_ETHERNET_BYTES];
+  __u32 destination[2], source[2];  // apart, because the stack is only read aligned
+  __u16 ethertype;
   int reason;
-  if (ps_read(frame, 0, h, PS_ETHERNET_BYTES)) return PS_DROP_MALFORMED;
-  ps_take_ethernet(p, h);
+  if (ps_read(frame, 0, destination, 6) || ps_read(frame, 6, source, 6) ||
+      ps_read(frame, 12, &ethertype, 2))
+    return PS_DROP_MALFORMED;
+  ps_take_ethernet(p, (const __u8*)destination, (const __u8*)source, ps_host16(ethertype));
   if (p->ethertype == PS_ETHERTYPE_IP4)
     reason = ps_take_ip4(frame, PS_ETHERNET_BYTES, p, 0);
   else if (p->ethertype == PS_ETHERTYPE_IP6)

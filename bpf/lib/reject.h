@@ -14,8 +14,8 @@
 
 PS_INLINE void ps_answer_ethernet(struct ps_work* w) {
   __u8* b = w->buffer;
-  ps_copy(b, w->packet.src_mac, 6);
-  ps_copy(b + 6, w->packet.dst_mac, 6);
+  ps_mac_store(b, &w->packet.src_mac);
+  ps_mac_store(b + 6, &w->packet.dst_mac);
   b[12] = w->packet.family == 4 ? 0x08 : 0x86;
   b[13] = w->packet.family == 4 ? 0x00 : 0xdd;
 }

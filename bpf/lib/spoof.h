@@ -14,6 +14,10 @@ PS_INLINE int ps_same_mac(const __u8* a, const __u8* b) {
           (a[5] ^ b[5])) == 0;
 }
 
+PS_INLINE int ps_mac_is(const struct ps_mac* mac, const __u8* own) {
+  return mac->high == ps_load32(own) && mac->low == ps_load16(own + 4);
+}
+
 PS_INLINE void ps_address_key_set(struct ps_work* w, __u32 scope, __u8 family,
                                   const void* address) {
   w->address_key.scope = scope;
@@ -25,13 +29,11 @@ PS_INLINE void ps_address_key_set(struct ps_work* w, __u32 scope, __u8 family,
 // The port's first addresses are in its entry: one compare instead of a look-up.
 PS_INLINE int ps_source_is_first(const struct ps_port* port, const struct ps_packet* p) {
   if (p->family == 4) {
-    __u32 own;
-    ps_copy(&own, port->ip4, 4);
+    const __u32 own = ps_load32(port->ip4);
     return own == p->src.w[0] && own;
   }
-  __u64 own[2];
-  ps_copy(own, port->ip6, 16);
-  return own[0] == p->src.d[0] && own[1] == p->src.d[1] && (own[0] | own[1]);
+  const __u64 high = ps_load64(port->ip6), low = ps_load64(port->ip6 + 8);
+  return high == p->src.d[0] && low == p->src.d[1] && (high | low);
 }
 
 PS_INLINE int ps_is_link_local(const union ps_address* a) {
