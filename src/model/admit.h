@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "base/digest.h"
 #include "base/error.h"
 #include "base/runtime.h"
 #include "model/snapshot.h"
@@ -23,6 +24,7 @@ struct AdmitContext {
   std::function<std::uint64_t()> random;  // for uids
   WallTime now;
   const StepKinds* step_kinds = nullptr;
+  std::string token_sha256;  // of the secret made for a new Token, in hex
 };
 
 struct Admission {

@@ -7,10 +7,13 @@
 #include <string_view>
 #include <vector>
 
-#include "model/json.h"
+#include <nlohmann/json_fwd.hpp>
+
 #include "model/snapshot.h"
 
 namespace penstock {
+
+using Json = nlohmann::ordered_json;
 
 // The subject that wants to use a profile. What is not known (no VM chosen yet, no user) is left
 // empty and then does not count against the subject.

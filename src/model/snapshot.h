@@ -149,6 +149,8 @@ class Snapshot {
   std::vector<std::string> enablements_on_network(std::string_view tenant,
                                                   std::string_view network) const;
   std::vector<ObjectKey> enablements_of_profile(std::string_view profile) const;
+  std::vector<std::string> enablements_of_profile(std::string_view profile,
+                                                  std::string_view tenant) const;
   bool pools_enabled(
       std::string_view tenant) const;  // whether anything is enabled on any of its pools
   bool profile_enabled_in(std::string_view profile, std::string_view tenant) const;

@@ -156,6 +156,10 @@ std::vector<ObjectKey> Snapshot::enablements_of_profile(std::string_view profile
   });
   return out;
 }
+std::vector<std::string> Snapshot::enablements_of_profile(std::string_view profile,
+                                                          std::string_view tenant) const {
+  return rests(state_->index[kOfProfile], join_prefix(profile, tenant));
+}
 bool Snapshot::pools_enabled(std::string_view tenant) const {
   return has_prefix(state_->index[kOnPool], join_prefix(tenant));
 }

@@ -11,13 +11,16 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
+
 #include "base/error.h"
-#include "model/json.h"
 #include "model/problems.h"
 #include "model/snapshot.h"
 #include "penstock/v1/host.pb.h"
 
 namespace penstock {
+
+using Json = nlohmann::ordered_json;
 
 // What a plan may ask of the tenant and the deployment while it is resolved for one tenant.
 class StepContext {

@@ -1,0 +1,20 @@
+// What the server fills in: names, defaults, numbers, addresses, places. Private to admission.
+#pragma once
+
+#include "model/admit.h"
+
+namespace penstock {
+
+// An enablement without a name gets one made of profile and target: the same request twice is the
+// same object.
+void name_if_nameless(Message& object);
+// Takes over what the server gave the object before and the proposal leaves open.
+void inherit(Message& object, const Message& existing);
+// Defaults that the rules look at: level, insertion point, owner.
+void fill_defaults(Message& object, const Snapshot&, const AdmitContext&, bool exists);
+// Numbers, addresses and places, once everything else is known to be right. Moved counters go to
+// `out.edits`.
+Status allocate(Message& object, const Message* existing, const Snapshot&, const AdmitContext&,
+                Admission& out);
+
+}  // namespace penstock
