@@ -95,7 +95,7 @@ PS_INLINE int ps_flow_is_pickup(const struct ps_packet* p) {
 // Idle time after which an entry goes.
 PS_INLINE __u64 ps_flow_timeout(const volatile struct ps_config* config, __u8 protocol,
                                 const struct ps_flow* flow) {
-  const __u32 state = flow->state < PS_FLOW_STATES ? flow->state : PS_FLOW_CLOSED;
+  const __u32 state = flow->state < PS_FLOW_STATES ? flow->state : (__u32)PS_FLOW_CLOSED;
   if (flow->flags & PS_FLOW_DENIED) return config->denied_timeout_ns;
   if (protocol == PS_PROTO_TCP) return config->tcp_timeout_ns[state];
   if (protocol == PS_PROTO_UDP || protocol == PS_PROTO_SCTP || protocol == PS_PROTO_UDPLITE)

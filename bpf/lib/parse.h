@@ -37,7 +37,7 @@ PS_INLINE void ps_take_ethernet(struct ps_packet* p, const __u8* destination, co
 
 // 1: parsed completely; 0: ask ps_parse. Never says anything about malformed frames.
 PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet* p) {
-  const __u8* b = data;
+  const __u8* b = (const __u8*)data;
   const __u8* l4;
   if (b + PS_ETHERNET_BYTES + 20 + 8 > (const __u8*)end) return 0;
   ps_take_ethernet(p, b, b + 6, ps_host16(ps_load16(b + 12)));

@@ -36,10 +36,18 @@ TEST_F(Flows, EchoRepliesPassByTheEntry) {
     world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {echo(Action::kAllow, family)})));
     world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
     const auto request = [&](std::uint32_t id) {
-      return Packet(kAToB).ip(four ? kIpAToB : kIp6AToB).icmp(four ? 8 : 128, 0, id << 16 | 1).payload(8).frame();
+      return Packet(kAToB)
+          .ip(four ? kIpAToB : kIp6AToB)
+          .icmp(four ? 8 : 128, 0, id << 16 | 1)
+          .payload(8)
+          .frame();
     };
     const auto reply = [&](std::uint32_t id) {
-      return Packet(kBToA).ip(four ? kIpBToA : kIp6BToA).icmp(four ? 0 : 129, 0, id << 16 | 1).payload(8).frame();
+      return Packet(kBToA)
+          .ip(four ? kIpBToA : kIp6BToA)
+          .icmp(four ? 0 : 129, 0, id << 16 | 1)
+          .payload(8)
+          .frame();
     };
     EXPECT_EQ(from_b(reply(7)), "drop policy_deny");
     EXPECT_EQ(from_a(request(7)), "redirect");
@@ -90,7 +98,8 @@ TEST_F(Flows, PolicyChangeJudgesByTheFirstPacket) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
   EXPECT_EQ(from_b(udp_b_to_a(53, 4000)), "drop flow_denied");
   EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "drop flow_denied");
-  EXPECT_EQ(world->counter(PS_COUNT_CLASSIFIED), classified) << "judging again is not counted again";
+  EXPECT_EQ(world->counter(PS_COUNT_CLASSIFIED), classified)
+      << "judging again is not counted again";
   // Disabled: open at once.
   world->enable(kA, PS_OUT, 0);
   EXPECT_EQ(from_a(udp_a_to_b(4000, 53)), "redirect");
@@ -142,7 +151,8 @@ TEST_F(Flows, ErrorsAboutAnIpv6FlowPass) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
   world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
   const auto request = Packet(kAToB).ip(kIp6AToB).udp(4000, 53).payload(4).frame();
-  const auto too_big = Packet(kBToA).ip(kIp6BToA).icmp(2, 0, 1280).payload(quoted(request, 48)).frame();
+  const auto too_big =
+      Packet(kBToA).ip(kIp6BToA).icmp(2, 0, 1280).payload(quoted(request, 48)).frame();
   EXPECT_EQ(from_b(too_big), "drop policy_deny");
   from_a(request);
   EXPECT_EQ(from_b(too_big), "redirect");
@@ -173,7 +183,9 @@ TEST_F(Flows, QuotaOfOnePortLeavesTheOthersAlone) {
 }
 
 TEST_F(Flows, FullTableKeepsOldFlowsAndJudgesNewOnes) {
-  world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53), tcp_port(Action::kAllow, 80)})));
+  world->enable(kA, PS_OUT,
+                world->policy(rules(Action::kDeny,
+                                    {udp_port(Action::kAllow, 53), tcp_port(Action::kAllow, 80)})));
   world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
   from_a(udp_a_to_b(999, 53));
   for (std::uint16_t i = 0; i < 1200; ++i) from_a(udp_a_to_b(2000 + i, 53));

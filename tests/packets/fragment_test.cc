@@ -7,10 +7,20 @@ namespace {
 using Fragments = TwoPorts;
 
 Frame first(std::uint32_t id, std::uint16_t port, bool six = false) {
-  return Packet(kAToB).ip(six ? kIp6AToB : kIpAToB).fragment(id, 0, true).udp(4000, port).payload(16).frame();
+  return Packet(kAToB)
+      .ip(six ? kIp6AToB : kIpAToB)
+      .fragment(id, 0, true)
+      .udp(4000, port)
+      .payload(16)
+      .frame();
 }
 Frame later(std::uint32_t id, std::uint16_t offset, bool six = false) {
-  return Packet(kAToB).ip(six ? kIp6AToB : kIpAToB).fragment(id, offset, false).udp(0, 0).payload(16).frame();
+  return Packet(kAToB)
+      .ip(six ? kIp6AToB : kIpAToB)
+      .fragment(id, offset, false)
+      .udp(0, 0)
+      .payload(16)
+      .frame();
 }
 
 TEST_F(Fragments, LaterOnesFollowTheFirst) {
@@ -53,23 +63,31 @@ TEST_F(Fragments, WithoutServicesTheyPassUntouched) {
 
 TEST_F(Fragments, EchoRequestsToo) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {echo(Action::kAllow)})));
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).fragment(9, 0, true).icmp(8, 0, 7 << 16).payload(16).frame()),
+  EXPECT_EQ(
+      from_a(
+          Packet(kAToB).ip(kIpAToB).fragment(9, 0, true).icmp(8, 0, 7 << 16).payload(16).frame()),
+      "redirect");
+  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).fragment(9, 24, false).icmp(8, 0).payload(16).frame()),
             "redirect");
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).fragment(9, 24, false).icmp(8, 0).payload(16).frame()), "redirect");
 }
 
 TEST_F(Fragments, TcpHeadersCannotBeHiddenOrOverwritten) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
-  auto tiny = Packet(kAToB).ip(kIpAToB).fragment(1, 0, true).udp(1, 80).frame();  // 8 bytes of transport header
+  auto tiny =
+      Packet(kAToB).ip(kIpAToB).fragment(1, 0, true).udp(1, 80).frame();  // 8 bytes of transport
+                                                                          // header
   tiny[23] = 6;
   EXPECT_EQ(from_a(tiny), "drop fragment_overlap");
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).fragment(1, 8, false).tcp(1, 2, SYN).payload(16).frame()),
-            "drop fragment_overlap");
+  EXPECT_EQ(
+      from_a(Packet(kAToB).ip(kIpAToB).fragment(1, 8, false).tcp(1, 2, SYN).payload(16).frame()),
+      "drop fragment_overlap");
 }
 
 TEST_F(Fragments, AnAtomicFragmentIsNone) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIp6AToB).fragment(1, 0, false).udp(4000, 53).payload(4).frame()), "redirect");
+  EXPECT_EQ(
+      from_a(Packet(kAToB).ip(kIp6AToB).fragment(1, 0, false).udp(4000, 53).payload(4).frame()),
+      "redirect");
   EXPECT_EQ(world->counter(PS_COUNT_FRAGMENT_TRACKED), 0u);
 }
 

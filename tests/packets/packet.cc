@@ -43,7 +43,9 @@ void set16(Frame& in, std::size_t at, std::uint32_t value) {
   in[at + 1] = static_cast<std::uint8_t>(value);
 }
 
-std::uint32_t get16(std::span<const std::uint8_t> bytes, std::size_t at) { return bytes[at] << 8 | bytes[at + 1]; }
+std::uint32_t get16(std::span<const std::uint8_t> bytes, std::size_t at) {
+  return bytes[at] << 8 | bytes[at + 1];
+}
 
 std::uint32_t get32(std::span<const std::uint8_t> bytes, std::size_t at) {
   return get16(bytes, at) << 16 | get16(bytes, at + 2);
@@ -61,8 +63,9 @@ std::uint16_t fold(std::uint32_t total) {
   return static_cast<std::uint16_t>(~total);
 }
 
-std::uint32_t pseudo(std::span<const std::uint8_t> source, std::span<const std::uint8_t> destination,
-                     std::uint8_t protocol, std::size_t length) {
+std::uint32_t pseudo(std::span<const std::uint8_t> source,
+                     std::span<const std::uint8_t> destination, std::uint8_t protocol,
+                     std::size_t length) {
   return sum(source) + sum(destination) + protocol + static_cast<std::uint32_t>(length);
 }
 
@@ -96,8 +99,8 @@ Frame arp(std::string_view macs, int operation, std::string_view sender, std::st
   return frame;
 }
 
-Frame discovery(std::string_view macs, std::string_view ips, std::uint8_t type, std::string_view target,
-                std::string_view option_mac) {
+Frame discovery(std::string_view macs, std::string_view ips, std::uint8_t type,
+                std::string_view target, std::string_view option_mac) {
   Frame body;
   const auto t = address(target);
   body.insert(body.end(), t.bytes.begin(), t.bytes.end());
@@ -113,7 +116,8 @@ Frame discovery(std::string_view macs, std::string_view ips, std::uint8_t type, 
 
 }  // namespace
 
-Packet::Packet(std::string_view macs) : from_(mac(split(macs).first)), to_(mac(split(macs).second)) {}
+Packet::Packet(std::string_view macs)
+    : from_(mac(split(macs).first)), to_(mac(split(macs).second)) {}
 
 Packet& Packet::vlan(std::uint16_t id) {
   vlan_ = id;
@@ -149,8 +153,8 @@ Packet& Packet::hops(std::uint8_t hops) {
   return *this;
 }
 
-Packet& Packet::tcp(std::uint16_t source, std::uint16_t destination, std::uint8_t flags, std::uint32_t sequence,
-                    std::uint32_t acknowledged) {
+Packet& Packet::tcp(std::uint16_t source, std::uint16_t destination, std::uint8_t flags,
+                    std::uint32_t sequence, std::uint32_t acknowledged) {
   protocol_ = 6;
   put16(transport_, source);
   put16(transport_, destination);
@@ -213,7 +217,8 @@ Frame Packet::frame() const {
   body.insert(body.end(), payload_.begin(), payload_.end());
   if (offset_ == 0 && protocol_ == 17) set16(body, 4, static_cast<std::uint32_t>(body.size()));
   if (offset_ == 0 && !more_) {
-    const auto total = pseudo(wire(source_), wire(destination_), protocol_, body.size()) + sum(body);
+    const auto total =
+        pseudo(wire(source_), wire(destination_), protocol_, body.size()) + sum(body);
     if (protocol_ == 6) set16(body, 16, fold(total));
     if (protocol_ == 17) set16(body, 6, fold(total));
     if (protocol_ == 58) set16(body, 2, fold(total));
@@ -230,7 +235,8 @@ Frame Packet::frame() const {
     header.push_back(hops_);
     header.push_back(protocol_);
     put16(header, 0);
-    for (const auto* a : {&source_, &destination_}) header.insert(header.end(), wire(*a).begin(), wire(*a).end());
+    for (const auto* a : {&source_, &destination_})
+      header.insert(header.end(), wire(*a).begin(), wire(*a).end());
     header.insert(header.end(), static_cast<std::size_t>(option_words_) * 4, 1);
     set16(header, 10, fold(sum(header)));
     frame.insert(frame.end(), header.begin(), header.end());
@@ -256,7 +262,8 @@ Frame Packet::frame() const {
     put16(frame, static_cast<std::uint32_t>(chain.size() + body.size()));
     frame.push_back(all.empty() ? protocol_ : all[0].header);
     frame.push_back(hops_);
-    for (const auto* a : {&source_, &destination_}) frame.insert(frame.end(), wire(*a).begin(), wire(*a).end());
+    for (const auto* a : {&source_, &destination_})
+      frame.insert(frame.end(), wire(*a).begin(), wire(*a).end());
     frame.insert(frame.end(), chain.begin(), chain.end());
   }
   frame.insert(frame.end(), body.begin(), body.end());
@@ -283,13 +290,15 @@ Frame neighbor_advertisement(std::string_view macs, std::string_view ips, std::s
 }
 
 std::vector<std::uint8_t> quoted(const Frame& frame, std::size_t bytes) {
-  return {frame.begin() + 14, frame.begin() + static_cast<std::ptrdiff_t>(std::min(frame.size(), 14 + bytes))};
+  return {frame.begin() + 14,
+          frame.begin() + static_cast<std::ptrdiff_t>(std::min(frame.size(), 14 + bytes))};
 }
 
 namespace {
 
 std::string mac_text(std::span<const std::uint8_t> b) {
-  return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", b[0], b[1], b[2], b[3], b[4], b[5]);
+  return fmt::format("{:02x}:{:02x}:{:02x}:{:02x}:{:02x}:{:02x}", b[0], b[1], b[2], b[3], b[4],
+                     b[5]);
 }
 
 std::string ip_text(std::span<const std::uint8_t> b) {
@@ -300,16 +309,19 @@ std::string ip_text(std::span<const std::uint8_t> b) {
 
 std::string flags_text(std::uint8_t flags) {
   std::string text;
-  for (const auto& [bit, name] : {std::pair{SYN, "SYN"}, {FIN, "FIN"}, {RST, "RST"}, {PSH, "PSH"}, {ACK, "ACK"}})
+  for (const auto& [bit, name] :
+       {std::pair{SYN, "SYN"}, {FIN, "FIN"}, {RST, "RST"}, {PSH, "PSH"}, {ACK, "ACK"}})
     if (flags & bit) text += (text.empty() ? "" : ",") + std::string(name);
   return text.empty() ? "none" : text;
 }
 
 std::string describe_ip(std::span<const std::uint8_t> b, bool quote);
 
-std::string describe_transport(std::span<const std::uint8_t> b, std::uint8_t protocol, int family, bool quote) {
+std::string describe_transport(std::span<const std::uint8_t> b, std::uint8_t protocol, int family,
+                               bool quote) {
   if (protocol == 6 && b.size() >= 20) {
-    auto text = fmt::format(" tcp {} > {} {} seq {}", get16(b, 0), get16(b, 2), flags_text(b[13]), get32(b, 4));
+    auto text = fmt::format(" tcp {} > {} {} seq {}", get16(b, 0), get16(b, 2), flags_text(b[13]),
+                            get32(b, 4));
     if (get32(b, 8)) text += fmt::format(" ack {}", get32(b, 8));
     return text;
   }
@@ -368,8 +380,8 @@ std::string describe(const Frame& frame) {
   const auto type = get16(b, 12);
   if (type == 0x0806 && b.size() >= 42)
     return fmt::format("{} arp {} {} is {} to {} {}", text, get16(b, 20) == 1 ? "request" : "reply",
-                       ip_text(b.subspan(28, 4)), mac_text(b.subspan(22, 6)), ip_text(b.subspan(38, 4)),
-                       mac_text(b.subspan(32, 6)));
+                       ip_text(b.subspan(28, 4)), mac_text(b.subspan(22, 6)),
+                       ip_text(b.subspan(38, 4)), mac_text(b.subspan(32, 6)));
   if (type == 0x0800 || type == 0x86dd) return text + describe_ip(b.subspan(14), false);
   return fmt::format("{} type {:04x}", text, type);
 }

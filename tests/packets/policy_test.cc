@@ -42,9 +42,12 @@ TEST_F(PolicyPackets, Ipv6IsJudgedTheSame) {
   EXPECT_EQ(from_a(Packet(kAToB).ip(kIp6AToB).tcp(1000, 80, SYN).frame()), "redirect");
   EXPECT_EQ(from_a(Packet(kAToB).ip(kIp6AToB).tcp(1000, 81, SYN).frame()), "drop policy_deny");
   // Extension headers hide nothing; more of them than anybody sends are refused.
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIp6AToB).extension(0).extension(60, 1).tcp(1000, 81, SYN).frame()),
-            "drop policy_deny");
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIp6AToB).extension(0).extension(60).tcp(1001, 80, SYN).frame()), "redirect");
+  EXPECT_EQ(
+      from_a(Packet(kAToB).ip(kIp6AToB).extension(0).extension(60, 1).tcp(1000, 81, SYN).frame()),
+      "drop policy_deny");
+  EXPECT_EQ(
+      from_a(Packet(kAToB).ip(kIp6AToB).extension(0).extension(60).tcp(1001, 80, SYN).frame()),
+      "redirect");
   auto many = Packet(kAToB).ip(kIp6AToB);
   for (int i = 0; i < 7; ++i) many.extension(60);
   EXPECT_EQ(from_a(many.tcp(1002, 80, SYN).frame()), "drop malformed");
@@ -52,7 +55,8 @@ TEST_F(PolicyPackets, Ipv6IsJudgedTheSame) {
 
 TEST_F(PolicyPackets, Ipv4OptionsHideNothing) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {tcp_port(Action::kAllow, 80)})));
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).options(3).tcp(1000, 81, SYN).frame()), "drop policy_deny");
+  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).options(3).tcp(1000, 81, SYN).frame()),
+            "drop policy_deny");
   EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).options(10).tcp(1000, 80, SYN).frame()), "redirect");
 }
 
@@ -75,14 +79,15 @@ TEST_F(PolicyPackets, GroupsOfBothEnds) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny, {rule})));
   EXPECT_EQ(from_a(tcp_a_to_b(1, 2, SYN)), "drop policy_deny");
   const auto put = [&](const char* ip, std::uint32_t group) {
-    ASSERT_TRUE(world->the_switch().map_put(host::Map::kGroups,
-                                            host::bytes_of(host::network_key(Vni(100), *IpAddress::parse(ip))),
-                                            host::bytes_of(*host::group_list(std::array{group}))));
+    ASSERT_TRUE(world->the_switch().map_put(
+        host::Map::kGroups, host::bytes_of(host::network_key(Vni(100), *IpAddress::parse(ip))),
+        host::bytes_of(*host::group_list(std::array{group}))));
   };
   put("10.0.0.1", 5);
   put("10.0.0.2", 6);
   EXPECT_EQ(from_a(tcp_a_to_b(1, 2, SYN)), "redirect");
-  EXPECT_EQ(from_a(Packet(kAToB).ip("10.0.0.11 > 10.0.0.2").tcp(1, 2, SYN).frame()), "drop policy_deny");
+  EXPECT_EQ(from_a(Packet(kAToB).ip("10.0.0.11 > 10.0.0.2").tcp(1, 2, SYN).frame()),
+            "drop policy_deny");
 }
 
 TEST_F(PolicyPackets, LogsOnceAFlowWithRuleAndProfile) {
@@ -93,7 +98,8 @@ TEST_F(PolicyPackets, LogsOnceAFlowWithRuleAndProfile) {
   allowed.log = true;
   auto denied = tcp_port(Action::kDeny, 81);
   denied.log = true;
-  const auto line = world->policy(rules(Action::kAllow, {tcp_port(Action::kAllow, 79), allowed, denied}), 0, 4711);
+  const auto line = world->policy(
+      rules(Action::kAllow, {tcp_port(Action::kAllow, 79), allowed, denied}), 0, 4711);
   world->enable(kA, PS_OUT, line);
   for (int i = 0; i < 3; ++i) EXPECT_EQ(from_a(tcp_a_to_b(1000, 80, i ? ACK : SYN)), "redirect");
   EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, SYN)), "drop policy_deny");

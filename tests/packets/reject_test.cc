@@ -19,26 +19,33 @@ class Rejects : public TwoPorts {
 
 TEST_F(Rejects, TcpSynGetsAReset) {
   EXPECT_EQ(answer_to(Packet(kAToB).ip(kIpAToB).tcp(1000, 80, SYN, 5000).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 tcp 80 > 1000 RST,ACK seq 0 ack 5001");
+            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 tcp 80 > 1000 RST,ACK "
+            "seq 0 ack 5001");
   EXPECT_EQ(answer_to(Packet(kAToB).ip(kIp6AToB).tcp(1000, 80, SYN, 5000).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip6 fd00::2 > fd00::1 tcp 80 > 1000 RST,ACK seq 0 ack 5001");
+            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip6 fd00::2 > fd00::1 tcp 80 > 1000 RST,ACK seq "
+            "0 ack 5001");
 }
 
 TEST_F(Rejects, TcpDataGetsAResetInsideItsWindow) {
-  EXPECT_EQ(answer_to(Packet(kAToB).ip(kIpAToB).tcp(40000, 80, ACK | PSH, 5000, 777).payload(100).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 tcp 80 > 40000 RST seq 777");
+  EXPECT_EQ(
+      answer_to(
+          Packet(kAToB).ip(kIpAToB).tcp(40000, 80, ACK | PSH, 5000, 777).payload(100).frame()),
+      "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 tcp 80 > 40000 RST seq 777");
 }
 
 TEST_F(Rejects, OthersGetAdministrativelyProhibited) {
-  EXPECT_EQ(answer_to(Packet(kAToB).ip(kIpAToB).udp(1000, 53).payload(100).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 icmp type 3 code 13 about "
-            "[ip4 10.0.0.1 > 10.0.0.2 udp 1000 > 53]");
-  EXPECT_EQ(answer_to(Packet(kAToB).ip(kIp6AToB).udp(1000, 53).payload(100).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip6 fd00::2 > fd00::1 icmpv6 type 1 code 1 about "
-            "[ip6 fd00::1 > fd00::2 udp 1000 > 53]");
-  EXPECT_EQ(answer_to(Packet(kAToB).ip(kIpAToB).options(4).icmp(8, 0).frame()),
-            "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 icmp type 3 code 13 about "
-            "[ip4 10.0.0.1 > 10.0.0.2 icmp type 8 code 0]");
+  EXPECT_EQ(
+      answer_to(Packet(kAToB).ip(kIpAToB).udp(1000, 53).payload(100).frame()),
+      "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 icmp type 3 code 13 about "
+      "[ip4 10.0.0.1 > 10.0.0.2 udp 1000 > 53]");
+  EXPECT_EQ(
+      answer_to(Packet(kAToB).ip(kIp6AToB).udp(1000, 53).payload(100).frame()),
+      "02:00:00:00:00:0b > 02:00:00:00:00:0a ip6 fd00::2 > fd00::1 icmpv6 type 1 code 1 about "
+      "[ip6 fd00::1 > fd00::2 udp 1000 > 53]");
+  EXPECT_EQ(
+      answer_to(Packet(kAToB).ip(kIpAToB).options(4).icmp(8, 0).frame()),
+      "02:00:00:00:00:0b > 02:00:00:00:00:0a ip4 10.0.0.2 > 10.0.0.1 icmp type 3 code 13 about "
+      "[ip4 10.0.0.1 > 10.0.0.2 icmp type 8 code 0]");
 }
 
 TEST_F(Rejects, SmallestPacketsAreQuotedWhole) {
@@ -52,9 +59,14 @@ TEST_F(Rejects, SmallestPacketsAreQuotedWhole) {
 
 TEST_F(Rejects, NothingIsToldAboutWhatMustNotBeAnswered) {
   EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).tcp(1000, 80, RST).frame()), "drop policy_reject");
-  EXPECT_EQ(from_a(Packet(kAToB).ip(kIpAToB).icmp(3, 1).payload(quoted(tcp_b_to_a(1, 2, SYN), 28)).frame()),
-            "drop policy_reject");
-  EXPECT_EQ(from_a(Packet("02:00:00:00:00:0a > ff:ff:ff:ff:ff:ff").ip("10.0.0.1 > 10.0.0.255").udp(1, 2).frame()),
+  EXPECT_EQ(
+      from_a(
+          Packet(kAToB).ip(kIpAToB).icmp(3, 1).payload(quoted(tcp_b_to_a(1, 2, SYN), 28)).frame()),
+      "drop policy_reject");
+  EXPECT_EQ(from_a(Packet("02:00:00:00:00:0a > ff:ff:ff:ff:ff:ff")
+                       .ip("10.0.0.1 > 10.0.0.255")
+                       .udp(1, 2)
+                       .frame()),
             "drop policy_reject");
 }
 

@@ -1,4 +1,5 @@
-// What most packet tests start from: two ports of one network on one host, dual-stack, and short names for rules.
+// What most packet tests start from: two ports of one network on one host, dual-stack, and short
+// names for rules.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -24,7 +25,8 @@ class TwoPorts : public testing::Test {
     auto made = World::make(tunables);
     ASSERT_TRUE(made) << made.error().text();
     world = std::move(*made);
-    world->add_port({.id = kA, .mac = kMacA, .addresses = {"10.0.0.1", "10.0.0.11", "fd00::1", "fd00::11"}});
+    world->add_port(
+        {.id = kA, .mac = kMacA, .addresses = {"10.0.0.1", "10.0.0.11", "fd00::1", "fd00::11"}});
     world->add_port({.id = kB, .mac = kMacB, .addresses = {"10.0.0.2", "fd00::2"}});
     world->add_gateway(100, "02:00:00:00:00:fe", "10.0.0.254");
     world->add_remote(100, "02:00:00:00:00:0c", "10.0.0.3", "192.0.2.3");

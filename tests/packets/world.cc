@@ -50,7 +50,9 @@ std::string action_text(std::uint32_t action) {
 
 }  // namespace
 
-bool shell(const std::string& command) { return std::system(command.c_str()) == 0; }
+bool shell(const std::string& command) {
+  return std::system(command.c_str()) == 0;
+}
 
 Tunables World::small() {
   Tunables tunables;
@@ -63,15 +65,27 @@ Tunables World::small() {
 Result<std::unique_ptr<World>> World::make(Tunables tunables) {
   std::unique_ptr<World> world(new World);
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) return fail_errno(errno, "make namespaces");
-  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return fail_errno(errno, "make mounts private");
+  if (mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    return fail_errno(errno, "make mounts private");
   char root[] = "/tmp/penstock-world-XXXXXX";
   if (!mkdtemp(root)) return fail_errno(errno, "make a folder");
   world->root_ = root;
+  world->tunables_ = tunables;
   if (mount("bpf", root, "bpf", 0, nullptr) != 0) return fail_errno(errno, "mount bpffs");
   world->directory_ = world->root_ + "/switch";
   shell("ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null");
   world->switch_ = PENSTOCK_TRY(Switch::open({world->directory_}, tunables, world->log_));
   return world;
+}
+
+Status World::restart(AttachMethod method) {
+  switch_.reset();
+  switch_ = PENSTOCK_TRY(Switch::open({directory_, method}, tunables_, log_));
+  return {};
+}
+
+std::uint32_t World::index_of(const std::string& device) {
+  return if_nametoindex(device.c_str());
 }
 
 World::~World() {
@@ -82,9 +96,13 @@ World::~World() {
 
 void World::add_port(const PortSpec& spec, bool attach) {
   const auto device = fmt::format("vm{}", spec.id);
-  ensure(shell(fmt::format("ip link add {0} type veth peer name {0}x && ip link set {0} up && ip link set {0}x up", device)),
-         "veth of a test port");
-  Port port{spec, static_cast<int>(if_nametoindex(device.c_str())), static_cast<std::uint32_t>(ports_.size())};
+  ensure(
+      shell(fmt::format(
+          "ip link add {0} type veth peer name {0}x && ip link set {0} up && ip link set {0}x up",
+          device)),
+      "veth of a test port");
+  Port port{spec, static_cast<int>(if_nametoindex(device.c_str())),
+            static_cast<std::uint32_t>(ports_.size())};
   const auto put = [&](Map map, const auto& key, const auto& value) {
     const auto status = switch_->map_put(map, bytes_of(key), bytes_of(value));
     ensure(status, "map entry of a test port");
@@ -114,7 +132,8 @@ void World::add_port(const PortSpec& spec, bool attach) {
   ports_[spec.id] = port;
 }
 
-void World::add_remote(std::uint32_t vni, const std::string& m, const std::string& ip, const std::string& host) {
+void World::add_remote(std::uint32_t vni, const std::string& m, const std::string& ip,
+                       const std::string& host) {
   ensure(switch_->map_put(Map::kEndpoints, bytes_of(endpoint_key(Vni(vni), mac(m))),
                           bytes_of(remote_endpoint(PortId(9999), address(host)))),
          "remote endpoint");
@@ -125,7 +144,8 @@ void World::add_remote(std::uint32_t vni, const std::string& m, const std::strin
 }
 
 void World::add_gateway(std::uint32_t vni, const std::string& m, const std::string& ip) {
-  ensure(switch_->map_put(Map::kEndpoints, bytes_of(endpoint_key(Vni(vni), mac(m))), bytes_of(gateway_endpoint())),
+  ensure(switch_->map_put(Map::kEndpoints, bytes_of(endpoint_key(Vni(vni), mac(m))),
+                          bytes_of(gateway_endpoint())),
          "gateway endpoint");
   ensure(switch_->map_put(Map::kNeighbors, bytes_of(network_key(Vni(vni), address(ip))),
                           bytes_of(neighbor(mac(m), true))),
@@ -161,7 +181,8 @@ std::uint32_t World::steps(const std::vector<ps_step>& list, std::uint16_t requi
   return place(*bytes);
 }
 
-std::uint32_t World::policy(const policy::RuleSet& rules, std::uint8_t step_flags, std::uint32_t profile) {
+std::uint32_t World::policy(const policy::RuleSet& rules, std::uint8_t step_flags,
+                            std::uint32_t profile) {
   ps_step step{};
   step.line = image(rules);
   step.profile = profile;
@@ -195,7 +216,8 @@ Outcome World::run(Program program, int ifindex, const Frame& frame, std::uint32
   options.ctx_size_in = sizeof(context);
   const int error = bpf_prog_test_run_opts(switch_->program_fd(program), &options);
   if (error != 0) return {fmt::format("error {}", error), {}, {}};
-  Outcome outcome{action_text(options.retval), {}, Frame(out.data(), out.data() + options.data_size_out)};
+  Outcome outcome{
+      action_text(options.retval), {}, Frame(out.data(), out.data() + options.data_size_out)};
   const auto after = switch_->drops();
   ensure(before && after, "drop counters can be read");
   for (std::size_t i = 0; i < after->size(); ++i)
@@ -223,7 +245,9 @@ std::uint64_t World::counter(ps_counter which) {
   return (*values)[which];
 }
 
-std::size_t World::flows() { return switch_->map_dump(Map::kFlows)->size(); }
+std::size_t World::flows() {
+  return switch_->map_dump(Map::kFlows)->size();
+}
 
 std::optional<ps_flow> World::flow(std::uint32_t port) {
   std::optional<ps_flow> found;

@@ -1,5 +1,6 @@
-// One switch with ports, in network and mount namespaces of its own, for tests that send packets in and look at what
-// comes out: through BPF_PROG_TEST_RUN, so a packet takes the real programs but no wire.
+// One switch with ports, in network and mount namespaces of its own, for tests that send packets in
+// and look at what comes out: through BPF_PROG_TEST_RUN, so a packet takes the real programs but no
+// wire.
 #pragma once
 
 #include <cstdint>
@@ -34,27 +35,33 @@ struct Outcome {
 
 class World {
  public:
-  // Moves the calling process into namespaces of its own. Sizes are small unless `tunables` says otherwise.
+  // Moves the calling process into namespaces of its own. Sizes are small unless `tunables` says
+  // otherwise.
   static Result<std::unique_ptr<World>> make(Tunables tunables = small());
   ~World();
   static Tunables small();
 
   // A veth pair vm<id>/vm<id>x, an entry in every map, and a slot. Attached only when `attach`.
   void add_port(const PortSpec&, bool attach = false);
-  void add_remote(std::uint32_t vni, const std::string& mac, const std::string& ip, const std::string& host);
+  void add_remote(std::uint32_t vni, const std::string& mac, const std::string& ip,
+                  const std::string& host);
   void add_gateway(std::uint32_t vni, const std::string& mac, const std::string& ip);
   // Everybody in the network, from what was added.
   void fill_flood(std::uint32_t vni);
 
-  // Compiles the rules, writes them into the arena, returns the line of a step list with this one filter.
-  std::uint32_t policy(const policy::RuleSet&, std::uint8_t step_flags = 0, std::uint32_t profile = 77);
+  // Compiles the rules, writes them into the arena, returns the line of a step list with this one
+  // filter.
+  std::uint32_t policy(const policy::RuleSet&, std::uint8_t step_flags = 0,
+                       std::uint32_t profile = 77);
   std::uint32_t steps(const std::vector<ps_step>&, std::uint16_t required);
   std::uint32_t image(const policy::RuleSet&);
   // Points a port's direction at a step list, under a new generation; 0 for none.
   void enable(std::uint32_t port, ps_direction, std::uint32_t line);
 
   Outcome run(host::Program, int ifindex, const Frame&, std::uint32_t mark = 0);
-  Outcome from_vm(std::uint32_t port, const Frame& frame) { return run(host::Program::kFromPort, ifindex(port), frame); }
+  Outcome from_vm(std::uint32_t port, const Frame& frame) {
+    return run(host::Program::kFromPort, ifindex(port), frame);
+  }
   Outcome to_vm(std::uint32_t port, const Frame& frame, std::uint32_t mark = 0) {
     return run(host::Program::kToPort, ifindex(port), frame, mark);
   }
@@ -65,9 +72,13 @@ class World {
   std::uint32_t slot(std::uint32_t port) const { return ports_.at(port).slot; }
   ps_port& entry(std::uint32_t port);
   host::Switch& the_switch() { return *switch_; }
+  // As when the daemon dies and starts again: the switch is opened anew on the same directory.
+  Status restart(host::AttachMethod method = host::AttachMethod::kBest);
+  static std::uint32_t index_of(const std::string& device);
   std::uint64_t counter(ps_counter);
   std::size_t flows();
-  std::optional<ps_flow> flow(std::uint32_t port);  // the only one of the port, if it has exactly one
+  std::optional<ps_flow> flow(
+      std::uint32_t port);  // the only one of the port, if it has exactly one
   const std::string& directory() const { return directory_; }
 
  private:
@@ -79,6 +90,7 @@ class World {
     int ifindex = 0;
     std::uint32_t slot = 0;
   };
+  Tunables tunables_;
   std::string root_, directory_;
   NullLog log_;
   std::unique_ptr<host::Switch> switch_;

@@ -76,6 +76,14 @@ std::uint32_t program_id(int program_fd) {
   return bpf_obj_get_info_by_fd(program_fd, &info, &length) == 0 ? info.id : 0;
 }
 
+std::string program_name(std::uint32_t id) {
+  OwnedFd program(bpf_prog_get_fd_by_id(id));
+  bpf_prog_info info{};
+  __u32 length = sizeof(info);
+  if (program.get() < 0 || bpf_obj_get_info_by_fd(program.get(), &info, &length) != 0) return {};
+  return info.name;
+}
+
 // "12-from_port" -> {12, kFromPort}
 std::optional<Attachment> parse_link_name(const std::string& text) {
   const auto dash = text.find('-');
@@ -128,14 +136,19 @@ Status Switch::adopt_links() {
   method_ = options_.method;
   if (method_ == AttachMethod::kBest)
     method_ = kernel_has_tcx(empty_program_fd()) ? AttachMethod::kTcx : AttachMethod::kClsact;
-  if (method_ == AttachMethod::kClsact) return {};
+  // With maps made just now the reconciler fills them first and then attaches, which switches each
+  // device over.
+  const bool maps_are_filled = PENSTOCK_TRY(map_dump(Map::kPortSlots)).size() > 0;
+  if (method_ == AttachMethod::kClsact) {
+    if (maps_are_filled)
+      for (const auto at : PENSTOCK_TRY(attachments_clsact(true)))
+        PENSTOCK_CHECK(attach_clsact(at));
+    return {};
+  }
   std::error_code error;
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(options_.directory + "/links", error))
     names.push_back(entry.path().filename().string());
-  // With maps made just now the reconciler fills them first and then attaches, which switches each
-  // device over.
-  const bool maps_are_filled = PENSTOCK_TRY(map_dump(Map::kPortSlots)).size() > 0;
   for (const auto& text : names) {
     const auto path = options_.directory + "/links/" + text;
     const auto at = parse_link_name(text);
@@ -214,7 +227,7 @@ Status Switch::detach(Attachment at) {
 }
 
 Result<std::vector<Attachment>> Switch::attachments() {
-  auto found = method_ == AttachMethod::kTcx ? attachments_tcx() : attachments_clsact();
+  auto found = method_ == AttachMethod::kTcx ? attachments_tcx() : attachments_clsact(false);
   if (found) std::ranges::sort(*found);
   return found;
 }
@@ -236,7 +249,7 @@ Result<std::vector<Attachment>> Switch::attachments_tcx() {
   return found;
 }
 
-Result<std::vector<Attachment>> Switch::attachments_clsact() {
+Result<std::vector<Attachment>> Switch::attachments_clsact(bool of_earlier_runs) {
   std::vector<Attachment> found;
   struct if_nameindex* names = if_nameindex();
   if (!names) return fail_errno(errno, "list devices");
@@ -245,7 +258,9 @@ Result<std::vector<Attachment>> Switch::attachments_clsact() {
       const Attachment at{static_cast<int>(device->if_index), program};
       auto hook = clsact_hook(at);
       auto options = clsact_options();
-      if (bpf_tc_query(&hook, &options) == 0 && options.prog_id == program_id(program_fd(program)))
+      if (bpf_tc_query(&hook, &options) != 0) continue;
+      if (options.prog_id == program_id(program_fd(program)) ||
+          (of_earlier_runs && program_name(options.prog_id) == name(program)))
         found.push_back(at);
     }
   }

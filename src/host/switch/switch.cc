@@ -258,7 +258,9 @@ Result<ps_sweep> Switch::run_sweep(ps_sweep order) {
   return order;
 }
 
-Result<ps_sweep> Switch::sweep() { return run_sweep({}); }
+Result<ps_sweep> Switch::sweep() {
+  return run_sweep({});
+}
 
 Result<ps_sweep> Switch::sweep_at(std::uint64_t now_ns) {
   ps_sweep order{};

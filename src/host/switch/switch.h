@@ -109,7 +109,7 @@ class Switch {
   Status attach_tcx(Attachment);
   Status attach_clsact(Attachment);
   Result<std::vector<Attachment>> attachments_tcx();
-  Result<std::vector<Attachment>> attachments_clsact();
+  Result<std::vector<Attachment>> attachments_clsact(bool of_earlier_runs);
   Result<ps_sweep> run_sweep(ps_sweep);
 
   SwitchOptions options_;
