@@ -43,6 +43,8 @@ class SimDisk {
   Revision compacted() const { return compacted_; }
   // The state, for invariants that a simulation checks from outside.
   const std::map<std::string, KeyValue>& state() const { return state_; }
+  // What led there, by revision, as far back as it is kept.
+  const std::map<Revision, WatchEvents>& log() const { return log_; }
 
   // Forgets history up to and including `revision` (at most the latest but one). Watches that need
   // it will end.
