@@ -1,6 +1,7 @@
 #include "compile/plans.h"
 
 #include "model/availability.h"
+#include "model/json.h"
 
 namespace penstock {
 

@@ -84,7 +84,8 @@ class Decoder {
     const auto* type = message.GetDescriptor();
     for (int i = 0; i < type->field_count(); ++i) {
       const auto* field = type->field(i);
-      if (!rule_of(field).required()) continue;
+      // An object's name may stand in the URL, or be made by the server: admission asks for it.
+      if (!rule_of(field).required() || type == v1::Metadata::descriptor()) continue;
       const bool there = field->is_repeated()
                              ? message.GetReflection()->FieldSize(message, field) > 0
                              : message.GetReflection()->HasField(message, field);

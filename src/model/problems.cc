@@ -31,6 +31,7 @@ Status Problems::status(std::string_view about) const {
 
 std::string field_path(std::string_view parent, std::string_view child) {
   if (parent.empty()) return std::string(child);
+  if (child.empty()) return std::string(parent);
   if (child.starts_with('[')) return fmt::format("{}{}", parent, child);
   return fmt::format("{}.{}", parent, child);
 }

@@ -1,0 +1,276 @@
+#include "compile/intent.h"
+
+#include <fstream>
+#include <sstream>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "model/json.h"
+#include "model/testing/world.h"
+
+namespace penstock {
+namespace {
+
+using testing::figure1;
+using testing::World;
+
+class CompileTest : public ::testing::Test {
+ protected:
+  const StepKinds kinds_ = standard_step_kinds();
+  World world_{kinds_};
+  Compiler compiler_{kinds_};
+
+  void SetUp() override {
+    const auto status = world_.put(figure1());
+    ASSERT_TRUE(status) << status.error().text();
+  }
+  void put(std::string_view json) {
+    const auto status = world_.put(json);
+    ASSERT_TRUE(status) << status.error().text();
+  }
+  Changes last() { return compiler_.changes(world_.before(), world_.now(), world_.last_edits()); }
+  std::string text(const HostIntent& intent) {
+    std::string out;
+    for (const auto& [key, bytes] : intent.items)
+      out += encode_text(parse_item(*bytes), {}, 1) + "\n";
+    return out;
+  }
+};
+
+// To accept a new output: copy the file named in the failure over the golden one.
+void expect_golden(const std::string& name, const std::string& got) {
+  const std::string path = std::string(PENSTOCK_SOURCE_DIR) + "/tests/golden/" + name;
+  std::ifstream file(path);
+  std::stringstream want;
+  want << file.rdbuf();
+  if (want.str() == got) return;
+  const std::string fresh = std::string(PENSTOCK_BUILD_DIR) + "/" + name;
+  std::ofstream(fresh) << got;
+  FAIL() << path << " differs from " << fresh;
+}
+
+TEST_F(CompileTest, Figure1MatchesItsGoldenFiles) {
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "web-fw"}, "spec": {"profile": "office-firewall", "level": "strict", "pool": "web"}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme"}, "spec": {"profile": "base-guard", "network": "net-blue"}})");
+  expect_golden("figure1-h1.txt", text(compiler_.compile(world_.now(), "h1")));
+  expect_golden("figure1-h2.txt", text(compiler_.compile(world_.now(), "h2")));
+}
+
+std::vector<std::string> keys(const HostIntent& intent, std::string_view prefix) {
+  std::vector<std::string> out;
+  for (const auto& [key, bytes] : intent.items)
+    if (key.starts_with(prefix)) out.push_back(key);
+  return out;
+}
+
+TEST_F(CompileTest, PublishingConfiguresHostsBeforeAnyoneEnables) {
+  const auto before = compiler_.compile(world_.now(), "h1");
+  // office-firewall: two levels for acme; base-guard: one for all.
+  EXPECT_EQ(keys(before, "40/policy/").size(), 3u);
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme"}, "spec": {"profile": "office-firewall", "vm": "web-1"}})");
+  const auto changes = last();
+  ASSERT_EQ(changes.size(), 1u);
+  ASSERT_EQ(changes.at("h1").put.size(), 1u) << "enabling is one port and nothing else";
+  EXPECT_TRUE(changes.at("h1").put.begin()->first.starts_with("60/port/"));
+  EXPECT_TRUE(changes.at("h1").remove.empty());
+}
+
+TEST_F(CompileTest, AProfileIsOnceOnAPortAndTheNearestTargetWins) {
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "far"}, "spec": {"profile": "office-firewall", "level": "basic", "network": "net-blue"}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme", "name": "near"}, "spec": {"profile": "office-firewall", "level": "strict", "vm": "web-1"}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme", "name": "first"}, "spec": {"profile": "base-guard", "vm": "web-1"}})");
+  const auto steps = [&](const char* name) {
+    const auto vm = world_.now().find<v1::VirtualMachine>("acme", name);
+    std::string out;
+    for (const auto& step : compiler_.steps_of(world_.now(), *vm, vm->spec().nics(0)))
+      out += step.enablement() + ":" + step.level() + " ";
+    return out;
+  };
+  EXPECT_EQ(steps("web-1"), "acme/first:only acme/near:strict ");
+  EXPECT_EQ(steps("db-1"), "acme/far:basic ");
+}
+
+TEST_F(CompileTest, TenantsWithEqualAddressesShareNothing) {
+  const auto h1 = compiler_.compile(world_.now(), "h1"), h2 = compiler_.compile(world_.now(), "h2");
+  for (const auto* intent : {&h1, &h2})
+    for (const auto& [key, bytes] : intent->items) {
+      const auto item = parse_item(*bytes);
+      EXPECT_NE(item.policy().tenant(), "globex") << "not available to globex";
+      EXPECT_NE(item.neighbor().vni(), 700u) << "app-1 is alone in its network";
+    }
+}
+
+TEST_F(CompileTest, ItemsOfSayWhereAnObjectIsApplied) {
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "e"}, "spec": {"profile": "office-firewall", "pool": "web"}})");
+  const auto items = compiler_.items_of(world_.now(), ObjectKey::of<v1::Enablement>("acme", "e"));
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items.at("h1").size(), 1u);
+  EXPECT_EQ(
+      compiler_
+          .items_of(world_.now(), ObjectKey::of<v1::ServiceProfile>("", "office-firewall"), "h1")
+          .size(),
+      3u)
+      << "two policies and the group of the databases";
+  EXPECT_TRUE(
+      compiler_.items_of(world_.now(), ObjectKey::of<v1::VirtualMachine>("acme", "spare")).empty());
+}
+
+TEST_F(CompileTest, ARuleWhosePeersAreNobodyIsLeftOutNotWidened) {
+  ASSERT_TRUE(world_.put(
+      R"({"kind": "ServiceDefinition", "metadata": {"name": "d"}, "spec": {"vendor": "v", "serviceName": "s", "version": "1",
+    "levels": [{"name": "l"}], "filter": {"rules": [{"action": "ALLOW", "to": [{"network": "nowhere"}]}, {"action": "DENY"}]}}}
+---
+{"kind": "ServiceProfile", "metadata": {"name": "p"}, "spec": {"definition": "d", "availability": {"everyone": true}, "published": true}})"));
+  for (const auto& [key, bytes] : compiler_.compile(world_.now(), "h1").items) {
+    const auto item = parse_item(*bytes);
+    if (item.policy().profile() != "p") continue;
+    ASSERT_EQ(item.policy().filter().rules_size(), 1);
+    EXPECT_EQ(item.policy().filter().rules(0).index(), 1u);
+  }
+}
+
+// Random edits through admission: whatever is admitted must compile incrementally to what a full
+// compile gives.
+class RandomWorld {
+ public:
+  RandomWorld(World& world, std::uint64_t seed) : world_(world), random_(seed) {}
+  int admitted = 0, refused = 0;
+
+  bool step() {
+    const bool done = random_.chance(0.2) ? erase() : world_.put(document()).has_value();
+    ++(done ? admitted : refused);
+    return done;
+  }
+
+ private:
+  World& world_;
+  SimRandom random_;
+
+  int below(int n) { return static_cast<int>(random_.below(static_cast<std::uint64_t>(n))); }
+  const char* pick(std::initializer_list<const char*> list) {
+    return list.begin()[below(static_cast<int>(list.size()))];
+  }
+  const char* tenant() { return pick({"acme", "globex"}); }
+
+  bool erase() {
+    const auto& kind = kinds()[static_cast<std::size_t>(below(static_cast<int>(kinds().size())))];
+    std::vector<ObjectKey> all;
+    world_.now().each(kind, [&](const ObjectKey& key, const MessagePtr&, std::int64_t) {
+      all.push_back(key);
+      return true;
+    });
+    return !all.empty() &&
+           world_.erase(all[random_.below(all.size())], random_.chance(0.5)).has_value();
+  }
+
+  std::string document() {
+    const auto t = tenant();
+    switch (below(12)) {
+      case 0:
+        return fmt::format(R"({{"kind": "Tenant", "metadata": {{"name": "{}"}}}})", t);
+      case 1:
+        return fmt::format(
+            R"({{"kind": "Host", "metadata": {{"name": "h{}"}}, "spec": {{"cluster": "{}", "cordoned": {}, "uplinks": [{{"name": "u", "device": "eth0", "address": "192.0.2.{}"}}, {{"name": "w", "device": "eth1", "address": "192.0.2.{}"}}]{}}}}})",
+            below(4), pick({"", "blue"}), random_.chance(0.1), 1 + below(100), 101 + below(100),
+            random_.chance(0.5)
+                ? R"(, "switches": [{"name": "s1", "uplink": "w"}, {"name": "s2", "uplink": "u"}])"
+                : "");
+      case 2:
+        return fmt::format(
+            R"({{"kind": "VirtualNetwork", "metadata": {{"tenant": "{}", "name": "{}"}}, "spec": {{"virtualSwitch": "{}", "mtu": {}, "subnets": [{{"cidr": "10.0.1.0/24", "gateway": "10.0.1.1"}}{}]}}}})",
+            t, pick({"net-blue", "net-red", "n3"}), pick({"", "s1", "s2"}), pick({"0", "1400"}),
+            random_.chance(0.5) ? R"(, {"cidr": "10.9.0.0/16"})" : "");
+      case 3:
+        return fmt::format(
+            R"({{"kind": "VmPool", "metadata": {{"tenant": "{}", "name": "{}"}}, "spec": {{{}}}}})",
+            t, pick({"web", "p2"}),
+            random_.chance(0.5) ? R"("selector": {"matchLabels": {"role": "web"}})"
+                                : fmt::format(R"("vms": ["v{}"])", below(8)));
+      case 4:
+        return fmt::format(
+            R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}}}}})",
+            pick({"office-firewall", "p2"}), pick({"firewall", "firewall", "guard"}), below(3),
+            random_.chance(0.8), random_.chance(0.5) ? R"("tier": "web")" : "",
+            pick({R"("everyone": true)", R"("allow": {"tenants": ["acme"]})",
+                  R"("allow": {"hosts": ["h1"]})",
+                  R"("everyone": true, "except": {"clusters": ["blue"]})", ""}),
+            random_.chance(0.3) ? R"(, "levels": [{"name": "basic"}])" : "");
+      case 5:
+        return fmt::format(
+            R"({{"kind": "ServiceDefinition", "metadata": {{"name": "guard"}}, "spec": {{"vendor": "e", "serviceName": "G", "version": "v{}", "levels": [{{"name": "only"}}, {{"name": "basic"}}], "filter": {{"rules": [{{"action": "DENY", "to": [{}]}}]}}}}}})",
+            below(1000),
+            pick({R"({"cidr": "203.0.113.0/24"})", R"({"vms": {"matchLabels": {"role": "db"}}})",
+                  R"({"network": "n3"})"}));
+      case 6:
+      case 7:
+        return fmt::format(
+            R"({{"kind": "Enablement", "metadata": {{"tenant": "{}"}}, "spec": {{"profile": "{}", "level": "{}", {}}}}})",
+            t, pick({"office-firewall", "base-guard", "p2"}), pick({"", "basic", "strict", "only"}),
+            pick({R"("vm": "v1")", R"("vm": "v2")", R"("vm": "web-1")",
+                  R"("nic": {"vm": "v3", "nic": "eth0"})", R"("pool": "web")", R"("pool": "p2")",
+                  R"("network": "net-blue")", R"("network": "n3")"}));
+      default:
+        return fmt::format(
+            R"({{"kind": "VirtualMachine", "metadata": {{"tenant": "{}", "name": "v{}", "labels": {{"role": "{}"}}}}, "spec": {{"power": "{}", "placement": {{{}}}, "nics": [{{"name": "eth0", "network": "{}"}}{}]}}}})",
+            t, below(8), pick({"web", "db", "x"}), pick({"RUNNING", "RUNNING", "STOPPED"}),
+            random_.chance(0.6) ? fmt::format(R"("host": "h{}")", below(4)) : "",
+            pick({"net-blue", "net-red", "n3"}),
+            random_.chance(0.3)
+                ? fmt::format(R"(, {{"name": "eth1", "network": "{}"}})", pick({"net-blue", "n3"}))
+                : "");
+    }
+  }
+};
+
+TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    World world(kinds_, seed);
+    ASSERT_TRUE(world.put(figure1()));
+    Compiler incremental(kinds_);
+    std::map<std::string, HostIntent> held;
+    const std::vector<std::string> hosts{"h0", "h1", "h2", "h3"};
+    for (const auto& host : hosts) held[host] = incremental.compile(world.now(), host);
+    RandomWorld dice(world, seed);
+    for (int round = 0; round < 500; ++round) {
+      if (!dice.step()) continue;
+      for (const auto& [host, change] :
+           incremental.changes(world.before(), world.now(), world.last_edits())) {
+        ASSERT_FALSE(change.empty());
+        change.apply_to(held[host]);
+      }
+      Compiler fresh(kinds_);
+      for (const auto& host : hosts) {
+        const auto full = fresh.compile(world.now(), host);
+        if (full == held[host]) continue;
+        std::string edits;
+        for (const auto& edit : world.last_edits())
+          edits += edit.store_key() + (edit.is_erase() ? " erased\n" : "\n");
+        FAIL() << "seed " << seed << " round " << round << " host " << host << "\n"
+               << edits << "full:\n"
+               << text(full) << "held:\n"
+               << text(held[host]);
+      }
+    }
+    EXPECT_GT(dice.admitted, 150) << "refused " << dice.refused;
+  }
+}
+
+TEST(HostChange, TwoChangesMakeOne) {
+  const auto bytes = [](const char* text) { return std::make_shared<const std::string>(text); };
+  HostChange a{{{"x", bytes("1")}, {"y", bytes("1")}}, {"z"}}, b{{{"z", bytes("2")}}, {"x"}};
+  HostIntent one{{{"z", bytes("0")}}}, two = one;
+  a.apply_to(one);
+  b.apply_to(one);
+  a.then(b);
+  a.apply_to(two);
+  EXPECT_EQ(one, two);
+  EXPECT_EQ(one.digest(), two.digest());
+  EXPECT_NE(one.digest(), HostIntent{}.digest());
+}
+
+}  // namespace
+}  // namespace penstock
