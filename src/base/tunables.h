@@ -26,8 +26,10 @@ namespace penstock {
   X(http_idle_ms, 60'000, 100, 3'600'000, "ms an HTTP client may take for its next request or for reading an answer") \
   X(http_connections_max, 1'024, 1, 65'536, "HTTP connections open at a time")                                \
   X(watch_queue_max, 10'000, 16, 1'000'000, "events a slow watcher may lag behind before it is cut off")      \
+  X(watch_status_ms, 20, 1, 60'000, "ms that changes of status are gathered before watchers are told")        \
   X(session_heartbeat_ms, 1'000, 10, 60'000, "ms between heartbeats of a host session")                       \
   X(session_lost_ms, 5'000, 50, 600'000, "ms without a sign of life until a host counts as away")             \
+  X(session_in_flight_max, 8, 1, 1'000, "deltas a host may have unacknowledged before changes are gathered")   \
   X(session_coalesce_us, 0, 0, 1'000'000, "us that deltas are gathered before they are sent")                 \
   X(session_reconnect_min_ms, 100, 1, 60'000, "ms before the first reconnect of a host")                      \
   X(session_reconnect_max_ms, 5'000, 10, 600'000, "ms between reconnects of a host at most")                  \
@@ -35,11 +37,13 @@ namespace penstock {
   X(reconcile_retry_max_ms, 30'000, 10, 3'600'000, "ms between tries of a failing step at most")              \
   X(reconcile_batch, 64, 1, 100'000, "objects a host reconciles in one turn of its strand")                   \
   X(reconcile_audit_ms, 10'000, 100, 3'600'000, "ms between audits of desired against observed state")        \
+  X(reconcile_look_ms, 20, 0, 60'000, "ms that news of devices and instances are gathered before a host looks")    \
   X(intent_persist_ms, 1'000, 1, 600'000, "ms that changes of a host's intent are gathered before its file is written") \
   X(arena_reclaim_ms, 5'000, 1, 3'600'000, "ms without a change until a host reclaims released policy memory") \
   X(events_kept, 10'000, 16, 10'000'000, "events kept in memory for `get events`")                            \
   X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
   X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \
+  X(flow_sweep_ms, 5'000, 10, 3'600'000, "ms between sweeps that delete expired flow entries")                 \
   X(policy_arena_kib, 32'768, 256, 1'048'576, "KiB of compiled policy a host can hold")                       \
   X(ports_max, 4'096, 16, 65'536, "ports of a host's switch")                                                 \
   X(rules_per_step_max, 16'384, 64, 16'384, "classifier rows of one filter step")                             \

@@ -1,0 +1,328 @@
+#include "server/api.h"
+
+#include <gtest/gtest.h>
+
+#include "server/testing/world.h"
+
+namespace penstock {
+namespace {
+
+using testing::World;
+
+v1::WriteOptions wait_for(int ms) {
+  v1::WriteOptions options;
+  options.set_wait_applied(true);
+  options.mutable_deadline()->set_nanos(ms % 1000 * 1'000'000);
+  options.mutable_deadline()->set_seconds(ms / 1000);
+  return options;
+}
+
+TEST(Api, FirstStartMakesOneAdministrator) {
+  World world;
+  ASSERT_TRUE(world.ok);
+  const auto who =
+      World::must(world.call<v1::WhoAmIResponse, const v1::WhoAmIRequest&>(&Api::who_am_i, {}));
+  EXPECT_EQ(who.user(), "admin");
+  const auto first = world.admin;
+  world.crash();
+  world.boot();
+  EXPECT_EQ(world.admin, first);  // no second secret
+  EXPECT_TRUE((world.call<v1::WhoAmIResponse, const v1::WhoAmIRequest&>(&Api::who_am_i, {})));
+}
+
+TEST(Api, WithoutAValidTokenNothing) {
+  World world;
+  for (const auto* secret : {"", "pst_wrong"}) {
+    const auto answer = world.get("Tenant", "", "acme", secret);
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, Code::kUnauthenticated);
+  }
+}
+
+TEST(Api, PutTwiceIsUnchanged) {
+  World world;
+  const auto first = World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"acme"}})"));
+  EXPECT_EQ(first.outcome().change(), v1::WriteOutcome::CREATED);
+  const auto again = World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"acme"}})"));
+  EXPECT_EQ(again.outcome().change(), v1::WriteOutcome::UNCHANGED);
+  const auto changed = World::must(
+      world.put(R"({"kind":"Tenant","metadata":{"name":"acme"},"spec":{"displayName":"A"}})"));
+  EXPECT_EQ(changed.outcome().change(), v1::WriteOutcome::UPDATED);
+  EXPECT_GT(changed.outcome().revision(), first.outcome().revision());
+}
+
+TEST(Api, AStaleResourceVersionIsAConflict) {
+  World world;
+  const auto first = World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"acme"}})"));
+  const auto version = first.object().tenant().metadata().resource_version();
+  EXPECT_EQ(version, std::to_string(first.outcome().revision()));
+  const auto with = [&](const std::string& text) {
+    return R"({"kind":"Tenant","metadata":{"name":"acme","resourceVersion":")" + version +
+           R"("},"spec":{"displayName":")" + text + R"("}})";
+  };
+  World::must(world.put(with("one")));
+  const auto stale = world.put(with("two"));
+  ASSERT_FALSE(stale);
+  EXPECT_EQ(stale.error().code, Code::kConflict);
+}
+
+TEST(Api, DryRunChangesNothing) {
+  World world;
+  v1::WriteOptions options;
+  options.set_dry_run(true);
+  const auto before = world.server->engine().head().revision();
+  const auto answer =
+      World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"acme"}})", {}, options));
+  EXPECT_EQ(answer.outcome().change(), v1::WriteOutcome::CREATED);
+  EXPECT_EQ(world.server->engine().head().revision(), before);
+  EXPECT_FALSE(world.get("Tenant", "", "acme"));
+}
+
+TEST(Api, ARequestIdGetsTheFirstAnswerAgain) {
+  World world;
+  v1::WriteOptions options;
+  options.set_request_id("r1");
+  World::must(world.put(R"({"kind":"User","metadata":{"name":"ann"}})"));
+  const auto json = R"({"kind":"Token","metadata":{"name":"t"},"spec":{"user":"ann"}})";
+  const auto first = World::must(world.put(json, {}, options));
+  const auto again = World::must(world.put(json, {}, options));
+  EXPECT_EQ(again.object().token().status().secret(), first.object().token().status().secret());
+  EXPECT_EQ(again.outcome().change(), v1::WriteOutcome::CREATED);
+  const auto other = world.put(R"({"kind":"User","metadata":{"name":"bob"}})", {}, options);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Code::kInvalidArgument);
+}
+
+TEST(Api, ATokensSecretIsShownOnce) {
+  World world;
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"ann"},"spec":{"roles":[{"role":"ADMINISTRATOR"}]}})"));
+  const auto secret = world.token_for_user("ann");
+  EXPECT_EQ(secret.size(), 68u);
+  EXPECT_TRUE(world.get("User", "", "ann", secret));
+  const auto token = World::must(world.get("Token", "", "t-ann")).token();
+  EXPECT_EQ(token.status().secret(), "");
+  EXPECT_EQ(token.spec().sha256(), "");
+  for (const auto& [key, value] : world.disk.state())
+    EXPECT_EQ(value.value.find(secret), std::string::npos) << key;
+  World::must(world.put(R"({"kind":"User","metadata":{"name":"ann"},"spec":{"disabled":true}})"));
+  EXPECT_FALSE(world.get("User", "", "ann", secret));
+}
+
+TEST(Api, EnableReachesTheHostAndWaits) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  const auto before = h1.received.size();
+  const auto answer = World::must(world.enable("web-1", wait_for(1000)));
+  EXPECT_EQ(answer.outcome().change(), v1::WriteOutcome::CREATED);
+  EXPECT_FALSE(answer.outcome().deadline_passed());
+  EXPECT_EQ(answer.outcome().rollout().hosts(), 1);
+  EXPECT_EQ(answer.outcome().rollout().applied(), 1);
+  EXPECT_EQ(answer.enablement().status().protected_(), 1);
+  ASSERT_EQ(h1.received.size(), before + 1);
+  const auto& delta = h1.last().delta();
+  ASSERT_EQ(delta.put_size(), 1);  // the policy was there before: only the port changes
+  ASSERT_TRUE(delta.put(0).has_port());
+  ASSERT_EQ(delta.put(0).port().steps_size(), 1);
+  EXPECT_EQ(delta.put(0).port().steps(0).profile(), "office");
+}
+
+TEST(Api, TheDeadlineNamesTheLaggards) {
+  World world;
+  world.furnish();
+  world.hosts["h1"]->auto_ack = false;
+  const auto answer = World::must(world.enable("web-1", wait_for(200)));
+  EXPECT_TRUE(answer.outcome().deadline_passed());
+  ASSERT_EQ(answer.outcome().rollout().waiting_size(), 1);
+  EXPECT_EQ(answer.outcome().rollout().waiting(0).host(), "h1");
+  EXPECT_EQ(answer.outcome().rollout().waiting(0).state(), v1::HostRollout::PENDING);
+}
+
+TEST(Api, ATerminalFailureEndsTheWaitEarly) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  const auto vm = World::must(world.get("VirtualMachine", "acme", "web-1")).virtual_machine();
+  h1.fail(fmt::format("60/port/{}", vm.spec().nics(0).port_id()), "map full (4096 of 4096)", 0);
+  const auto start = world.clock.now();
+  const auto answer = World::must(world.enable("web-1", wait_for(30'000)));
+  EXPECT_LT(world.clock.now() - start, std::chrono::seconds(1));
+  EXPECT_FALSE(answer.outcome().deadline_passed());
+  ASSERT_EQ(answer.outcome().rollout().waiting_size(), 1);
+  EXPECT_EQ(answer.outcome().rollout().waiting(0).state(), v1::HostRollout::FAILED);
+  EXPECT_EQ(answer.outcome().rollout().waiting(0).message(), "map full (4096 of 4096)");
+  const auto after = World::must(world.get("VirtualMachine", "acme", "web-1")).virtual_machine();
+  ASSERT_EQ(after.status().steps_size(), 1);
+  EXPECT_FALSE(after.status().steps(0).applied());
+}
+
+TEST(Api, DisableTakesTheStepAwayAgain) {
+  World world;
+  world.furnish();
+  World::must(world.enable("web-1", wait_for(1000)));
+  v1::DisableRequest request;
+  request.set_tenant("acme");
+  request.set_profile("office");
+  request.set_vm("web-1");
+  *request.mutable_options() = wait_for(1000);
+  const auto answer = World::must(world.call(&Api::disable, request));
+  EXPECT_EQ(answer.outcome().rollout().applied(), 1);
+  EXPECT_EQ(world.hosts["h1"]->last().delta().put(0).port().steps_size(), 0);
+  const auto again = world.call(&Api::disable, request);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::kNotFound);
+}
+
+TEST(Api, WhatIsInUseIsNotDeletedUnlessCascaded) {
+  World world;
+  world.furnish();
+  World::must(world.enable("web-1"));
+  const auto refused = world.erase("VirtualNetwork", "acme", "blue");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kFailedPrecondition);
+  ASSERT_FALSE(refused.error().details.empty());
+  const auto gone = World::must(world.erase("VirtualNetwork", "acme", "blue", true));
+  EXPECT_EQ(gone.deleted_size(), 3);  // enablement, VM, network
+  EXPECT_FALSE(world.get("VirtualMachine", "acme", "web-1"));
+  EXPECT_FALSE(world.erase("VirtualNetwork", "acme", "blue"));
+}
+
+TEST(Api, ListsArePagedAtOneRevision) {
+  World world;
+  for (int i = 0; i < 7; ++i)
+    World::must(world.put(fmt::format(
+        R"({{"kind":"Tenant","metadata":{{"name":"t{}","labels":{{"odd":"{}"}}}}}})", i, i % 2)));
+  v1::ListRequest request;
+  request.set_kind("tenants");
+  request.set_limit(3);
+  const auto list = [&] {
+    return world.call<v1::ListResponse, const v1::ListRequest&>(&Api::list, request);
+  };
+  const auto first = World::must(list());
+  EXPECT_EQ(first.items_size(), 3);
+  EXPECT_EQ(first.remaining(), 4);
+  World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"t3a"}})"));
+  World::must(world.erase("Tenant", "", "t6"));
+  request.set_continue_(first.continue_());
+  const auto second = World::must(list());
+  EXPECT_EQ(second.revision(), first.revision());
+  ASSERT_EQ(second.items_size(), 3);
+  EXPECT_EQ(second.items(0).tenant().metadata().name(), "t3");
+  request.set_continue_(second.continue_());
+  const auto third = World::must(list());
+  ASSERT_EQ(third.items_size(), 1);
+  EXPECT_EQ(third.items(0).tenant().metadata().name(), "t6");
+  EXPECT_EQ(third.continue_(), "");
+  request.set_continue_("");
+  request.set_label_selector("odd=1");
+  EXPECT_EQ(World::must(list()).items_size(), 3);
+  request.set_continue_("12:nonsense");
+  EXPECT_FALSE(list());
+}
+
+TEST(Api, WatchSendsWhatIsThereThenChangesAndStatus) {
+  Tunables tunables;
+  tunables.store_history_revisions = 16;
+  World world(1, tunables);
+  world.furnish();
+  std::vector<v1::WatchEvent> events;
+  v1::WatchRequest request;
+  request.set_kind("VirtualMachine");
+  World::must(world.server->api().watch(
+      world.admin, request,
+      [&](const v1::WatchEvent& event) {
+        events.push_back(event);
+        return true;
+      },
+      [](const Error&) {}));
+  ASSERT_EQ(events.size(), 2u);
+  EXPECT_EQ(events[0].type(), v1::WatchEvent::ADDED);
+  EXPECT_EQ(events[1].type(), v1::WatchEvent::BOOKMARK);
+  world.add_vm("web-2", "h2");
+  world.run_for(std::chrono::milliseconds(200));
+  ASSERT_GE(events.size(), 4u);
+  EXPECT_EQ(events[2].type(), v1::WatchEvent::ADDED);
+  EXPECT_EQ(events.back().type(), v1::WatchEvent::MODIFIED);
+  EXPECT_EQ(events.back().object().virtual_machine().status().state(), "running");
+  World::must(world.erase("VirtualMachine", "acme", "web-2"));
+  EXPECT_EQ(events.back().type(), v1::WatchEvent::DELETED);
+
+  // From a revision on: only what came after it.
+  std::vector<v1::WatchEvent> later;
+  request.set_revision(events[1].revision());
+  World::must(world.server->api().watch(
+      world.admin, request,
+      [&](const v1::WatchEvent& event) {
+        later.push_back(event);
+        return true;
+      },
+      [](const Error&) {}));
+  ASSERT_EQ(later.size(), 3u);
+  EXPECT_EQ(later[0].type(), v1::WatchEvent::ADDED);
+  EXPECT_EQ(later[1].type(), v1::WatchEvent::DELETED);
+  for (int i = 0; i < 16; ++i)
+    World::must(world.put(fmt::format(R"({{"kind":"Tenant","metadata":{{"name":"t{}"}}}})", i)));
+  later.clear();  // the second watch is still there
+  World::must(world.server->api().watch(
+      world.admin, request,
+      [&](const v1::WatchEvent& event) {
+        later.push_back(event);
+        return true;
+      },
+      [](const Error&) {}));
+  ASSERT_EQ(later.size(), 1u);
+  EXPECT_EQ(later[0].type(), v1::WatchEvent::COMPACTED);
+}
+
+TEST(Api, ExplainSaysWhoIsNotProtected) {
+  World world;
+  world.furnish();
+  world.hosts["h1"]->auto_ack = false;
+  World::must(world.enable("web-1"));
+  v1::ExplainRequest request;
+  request.set_kind("vm");
+  request.set_tenant("acme");
+  request.set_name("web-1");
+  const auto explain = [&] {
+    return World::must(
+        world.call<v1::ExplainResponse, const v1::ExplainRequest&>(&Api::explain, request));
+  };
+  const auto waiting = explain();
+  EXPECT_EQ(waiting.headline(), "acme/web-1 on h1: 0 of 1 service applied");
+  ASSERT_EQ(waiting.lines_size(), 2);
+  EXPECT_NE(waiting.lines(1).text().find("<-- you are not protected by office"), std::string::npos);
+  world.hosts["h1"]->ack();
+  const auto applied = explain();
+  EXPECT_EQ(applied.headline(), "acme/web-1 on h1: 1 of 1 service applied");
+  EXPECT_EQ(applied.lines_size(), 1);
+}
+
+TEST(Api, NothingAcknowledgedIsLostInACrash) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world(seed);
+    world.disk.faults.unknown = 0.1;
+    std::vector<std::string> acknowledged;
+    for (int round = 0; round < 4; ++round) {
+      for (int i = 0; i < 10; ++i) {
+        const auto name = fmt::format("t{}-{}", round, i);
+        v1::PutRequest request;
+        request.mutable_object()->mutable_tenant()->mutable_metadata()->set_name(name);
+        world.server->api().put(world.admin, request,
+                                [&acknowledged, name](Result<v1::PutResponse> answer) {
+                                  if (answer) acknowledged.push_back(name);
+                                });
+      }
+      const auto steps = world.clock.random().below(60);
+      for (std::uint64_t i = 0; i < steps; ++i) world.clock.step();
+      world.crash();
+      world.boot();
+      ASSERT_TRUE(world.ok);
+    }
+    for (const auto& name : acknowledged)
+      EXPECT_TRUE(world.get("Tenant", "", name)) << seed << " " << name;
+  }
+}
+
+}  // namespace
+}  // namespace penstock

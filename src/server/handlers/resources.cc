@@ -1,0 +1,249 @@
+#include "server/handlers/resources.h"
+
+#include <algorithm>
+
+#include "server/handlers/catalog.h"
+#include "server/secret.h"
+
+namespace penstock {
+
+Result<v1::Object> get_object(const ReadContext& context, const v1::GetRequest& request) {
+  const auto key = PENSTOCK_TRY(parse_key(request.kind(), request.tenant(), request.name()));
+  if (key.kind == &kind_of<v1::CatalogEntry>()) {
+    v1::ListCatalogRequest list;
+    list.set_tenant(request.tenant());
+    const auto listed = PENSTOCK_TRY(list_catalog(context, list));
+    for (const auto& entry : listed.entries())
+      if (entry.metadata().name() == request.name()) return wrap(entry);
+    return not_found(key);
+  }
+  MessagePtr object = key.kind == &kind_of<v1::Event>() ? MessagePtr(context.events.find(key.name))
+                                                        : context.snapshot.find(key);
+  PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kRead, key, object.get()));
+  if (!object) return not_found(key);
+  return shown(context, key, *object);
+}
+
+namespace {
+
+struct ListPlan {
+  const Kind* kind;
+  std::string tenant;
+  v1::LabelSelector selector;
+  bool selective = false;
+  int limit = 0;
+  std::optional<ContinueToken> from;
+};
+
+Result<ListPlan> plan_list(const Tunables& tunables, const v1::ListRequest& request) {
+  ListPlan plan{};
+  if (request.kind().empty())
+    return fail_field("kind", "a kind is needed", "for example \"VirtualMachine\"");
+  plan.kind = PENSTOCK_TRY(find_kind(request.kind()));
+  plan.tenant = request.tenant();
+  if (request.limit() < 0) return fail_field("limit", "a limit cannot be negative");
+  plan.limit = request.limit() == 0
+                   ? static_cast<int>(tunables.api_page_size)
+                   : std::min(request.limit(), static_cast<int>(tunables.api_batch_max_items));
+  if (!request.label_selector().empty()) {
+    plan.selector = PENSTOCK_TRY(parse_selector(request.label_selector()));
+    plan.selective = true;
+  }
+  if (!request.continue_().empty()) {
+    plan.from = ContinueToken::parse(request.continue_());
+    if (!plan.from)
+      return fail_field("continue", "this is not a continue token",
+                        "pass on what the page before answered");
+  }
+  return plan;
+}
+
+v1::ListResponse list_events(const ReadContext& context, const ListPlan& plan) {
+  v1::ListResponse response;
+  response.set_revision(context.snapshot.revision());
+  for (const auto& event : context.events.all()) {
+    if (plan.from && event->metadata().name() <= plan.from->name) continue;
+    if (!plan.tenant.empty() && event->object().tenant() != plan.tenant) continue;
+    const auto key = key_of(*event);
+    if (!may_read(context.snapshot, context.who, key, event.get())) continue;
+    if (response.items_size() == plan.limit) {
+      const auto& last = response.items(plan.limit - 1).event().metadata();
+      response.set_continue_(ContinueToken{response.revision(), "", last.name()}.text());
+      return response;
+    }
+    *response.add_items() = wrap(*event);
+  }
+  return response;
+}
+
+}  // namespace
+
+Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, WallTime now,
+                                      const v1::ListRequest& request) {
+  const auto plan = PENSTOCK_TRY(plan_list(context.tunables, request));
+  if (!plan.tenant.empty()) {
+    PENSTOCK_CHECK(authorize_tenant(context.who, plan.tenant));
+    if (!context.snapshot.find<v1::Tenant>(plan.tenant))
+      return not_found(ObjectKey::of<v1::Tenant>("", plan.tenant));
+  }
+  if (plan.kind == &kind_of<v1::Event>()) return list_events(context, plan);
+  if (plan.kind == &kind_of<v1::CatalogEntry>()) {
+    v1::ListCatalogRequest list;
+    list.set_tenant(plan.tenant);
+    v1::ListResponse response;
+    response.set_revision(context.snapshot.revision());
+    const auto listed = PENSTOCK_TRY(list_catalog(context, list));
+    for (const auto& entry : listed.entries()) *response.add_items() = wrap(entry);
+    return response;
+  }
+  auto snapshot = context.snapshot;
+  if (plan.from && plan.from->revision != snapshot.revision()) {
+    auto kept = pages.at(plan.from->revision);
+    if (!kept)
+      return fail(Code::kFailedPrecondition,
+                  fmt::format("revision {} of the list is not kept any more", plan.from->revision),
+                  "begin the list anew");
+    snapshot = std::move(*kept);
+  }
+  const ReadContext pinned{snapshot, context.who, context.status, context.events, context.tunables};
+  v1::ListResponse response;
+  response.set_revision(snapshot.revision());
+  int remaining = 0;
+  ObjectKey last;
+  const auto visit = [&](const ObjectKey& key, const MessagePtr& object, std::int64_t) {
+    if (key.kind != plan.kind) return false;
+    if (!plan.tenant.empty() && plan.kind->tenant_scoped && key.tenant != plan.tenant)
+      return key.tenant < plan.tenant;
+    if (plan.from && std::tie(key.tenant, key.name) <= std::tie(plan.from->tenant, plan.from->name))
+      return true;
+    if (plan.selective && !matches(plan.selector, metadata_of(*object).labels())) return true;
+    if (!may_read(snapshot, context.who, key, object.get())) return true;
+    if (response.items_size() < plan.limit) {
+      *response.add_items() = shown(pinned, key, *object);
+      last = key;
+    } else {
+      ++remaining;
+    }
+    return true;
+  };
+  if (plan.from)
+    snapshot.each_after({plan.kind, plan.from->tenant, plan.from->name}, visit);
+  else if (!plan.tenant.empty() && plan.kind->tenant_scoped)
+    snapshot.each(*plan.kind, plan.tenant, visit);
+  else
+    snapshot.each(*plan.kind, visit);
+  if (remaining > 0) {
+    response.set_remaining(remaining);
+    response.set_continue_(ContinueToken{snapshot.revision(), last.tenant, last.name}.text());
+    pages.keep(snapshot, now);
+  }
+  return response;
+}
+
+// --- writes
+
+namespace {
+
+std::unexpected<Error> exists_already(const ObjectKey& key) {
+  return fail(Code::kAlreadyExists, key.describe() + " exists already",
+              fmt::format("look at it: penstock describe {} {}", key.kind->name, key.text()));
+}
+
+// A token's secret is made here, once, and only its hash goes on.
+void give_secret(const PlanContext& context, Admission& admission, Write& write) {
+  auto token = std::make_shared<v1::Token>(static_cast<const v1::Token&>(*admission.object));
+  if (write.secret.empty()) write.secret = new_secret(context.runtime);
+  token->mutable_spec()->set_sha256(secret_hash(write.secret));
+  token->clear_status();
+  for (auto& edit : admission.edits)
+    if (edit.object == admission.object) edit = Edit::put(token);
+  admission.object = token;
+}
+
+}  // namespace
+
+Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bool must_be_new,
+                         Write& write) {
+  const auto& kind = kind_of(proposed);
+  if (kind.read_only)
+    return fail(Code::kInvalidArgument,
+                fmt::format("a {} is made by the server and cannot be written", kind.name));
+  const auto key = key_of(proposed);
+  const auto existing = key.name.empty() ? nullptr : context.snapshot.find(key);
+  write.key = key;
+  if (existing) {
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kUpdate, key, existing.get()));
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kUpdate, key, &proposed));
+    if (must_be_new) return exists_already(key);
+  } else {
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kCreate, key, &proposed));
+    if (kind.tenant_scoped && !key.tenant.empty() && !context.snapshot.find<v1::Tenant>(key.tenant))
+      return not_found(ObjectKey::of<v1::Tenant>("", key.tenant));
+  }
+  auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, context.admit_context()));
+  if (admission.created && &kind == &kind_of<v1::Token>()) give_secret(context, admission, write);
+  write.key = key_of(*admission.object);
+  // A name that the server gave may be that of an object which is there: the same questions again.
+  if (const auto met = key.name.empty() ? context.snapshot.find(write.key) : nullptr) {
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kUpdate, write.key, met.get()));
+    if (must_be_new) return exists_already(write.key);
+  }
+  write.object = admission.object;
+  write.warnings = std::move(admission.warnings);
+  write.change = admission.created   ? v1::WriteOutcome::CREATED
+                 : admission.changed ? v1::WriteOutcome::UPDATED
+                                     : v1::WriteOutcome::UNCHANGED;
+  if (!admission.changed && !admission.created) admission.edits.clear();
+  return Planned{std::move(admission.edits), false};
+}
+
+Result<Planned> plan_delete(const PlanContext& context, const v1::DeleteRequest& request,
+                            Write& write) {
+  const auto key = PENSTOCK_TRY(parse_key(request.kind(), request.tenant(), request.name()));
+  if (key.kind->read_only)
+    return fail(Code::kInvalidArgument,
+                fmt::format("a {} is made by the server and cannot be deleted", key.kind->name));
+  write.key = key;
+  const auto existing = context.snapshot.find(key);
+  if (!existing) {
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kRead, key, nullptr));
+    return not_found(key);
+  }
+  PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kDelete, key, existing.get()));
+  const auto revision = context.snapshot.mod_revision(key);
+  if (!request.resource_version().empty() && request.resource_version() != std::to_string(revision))
+    return fail(Code::kConflict,
+                fmt::format("{} was changed at revision {}; the request is about {}",
+                            key.describe(), revision, request.resource_version()),
+                "read it again");
+  auto edits = PENSTOCK_TRY(deletion(context.snapshot, key, request.cascade()));
+  write.object = existing;
+  write.change = v1::WriteOutcome::DELETED;
+  write.deleted.clear();
+  for (const auto& edit : edits) {
+    if (!edit.key.kind) continue;
+    const auto object = context.snapshot.find(edit.key);
+    const auto action = edit.is_erase() ? Action::kDelete : Action::kUpdate;
+    PENSTOCK_CHECK(authorize(context.snapshot, context.who, action, edit.key, object.get()));
+    if (edit.is_erase()) write.deleted.push_back(edit.key);
+  }
+  return Planned{std::move(edits), true};
+}
+
+Result<Planned> plan_batch_item(const PlanContext& context, const v1::BatchItem& item,
+                                Write& write) {
+  if (item.has_put()) {
+    const auto* object = unwrap(item.put());
+    if (!object) return fail_field("put", "an object is needed");
+    return plan_put(context, *object, false, write);
+  }
+  if (!item.has_delete_())
+    return fail(Code::kInvalidArgument, "the item has neither \"put\" nor \"delete\"");
+  v1::DeleteRequest request;
+  request.set_kind(item.delete_().kind());
+  request.set_tenant(item.delete_().tenant());
+  request.set_name(item.delete_().name());
+  return plan_delete(context, request, write);
+}
+
+}  // namespace penstock

@@ -1,0 +1,37 @@
+// Continue tokens, and the revisions they hold on to.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/runtime.h"
+#include "model/snapshot.h"
+
+namespace penstock {
+
+struct ContinueToken {
+  std::int64_t revision = 0;
+  std::string tenant, name;  // of the last object of the page before
+
+  std::string text() const;
+  static std::optional<ContinueToken> parse(std::string_view);
+};
+
+// Snapshots share nearly everything, so keeping one is cheap; what must be bounded is how many.
+class Pages {
+ public:
+  void keep(const Snapshot&, WallTime now);
+  std::optional<Snapshot> at(std::int64_t revision) const;
+
+ private:
+  static constexpr std::size_t kMost = 32;
+  struct Kept {
+    Snapshot snapshot;
+    WallTime used;
+  };
+  std::map<std::int64_t, Kept> kept_;
+};
+
+}  // namespace penstock

@@ -1,0 +1,121 @@
+#include "server/server.h"
+
+#include "server/secret.h"
+
+namespace penstock {
+
+struct Server::Parts {
+  Parts(Runtime& r, Log& l, Store& store)
+      : runtime(r),
+        log(l),
+        step_kinds(standard_step_kinds()),
+        compiler(step_kinds),
+        events(runtime),
+        engine(runtime, log, store),
+        sessions(runtime, log, engine, compiler, events),
+        status(sessions, compiler),
+        waits(runtime, sessions),
+        watches(runtime, engine, status, events),
+        api({runtime, log, engine, compiler, sessions, status, waits, watches, events,
+             step_kinds}) {}
+
+  Runtime& runtime;
+  Log& log;
+  StepKinds step_kinds;
+  Compiler compiler;
+  EventLog events;
+  Engine engine;
+  HostSessions sessions;
+  StatusBook status;
+  Waits waits;
+  Watches watches;
+  Api api;
+};
+
+Server::Server(Runtime& runtime, Log& log, Store& store)
+    : parts_(std::make_unique<Parts>(runtime, log, store)) {
+  auto& parts = *parts_;
+  // Hosts first: an enable command is on its way before anything is told to anyone else.
+  parts.engine.on_published = [&parts](const Publication& publication) {
+    parts.sessions.published(publication);
+    parts.watches.published(publication);
+  };
+  parts.engine.on_settled = [&parts] {
+    parts.sessions.settled();
+    parts.watches.settled();
+  };
+  parts.sessions.on_progress = [&parts](const std::string& host,
+                                        const std::vector<std::string>& items) {
+    parts.waits.progress(host);
+    parts.watches.progress(host, items);
+  };
+}
+Server::~Server() = default;
+
+Api& Server::api() {
+  return parts_->api;
+}
+HostSessions& Server::sessions() {
+  return parts_->sessions;
+}
+Engine& Server::engine() {
+  return parts_->engine;
+}
+
+void Server::start(FirstSecret first_secret, std::move_only_function<void(Status)> done) {
+  parts_->engine.start([this, first_secret = std::move(first_secret),
+                        done = std::move(done)](Status status) mutable {
+    if (!status) return done(std::move(status));
+    const auto& head = parts_->engine.head();
+    parts_->log.info("inventory of revision {} loaded, epoch {}", head.revision(),
+                     parts_->engine.epoch());
+    if (head.count(kind_of<v1::User>()) > 0) return done({});
+    first_start(std::move(first_secret), std::move(done));
+  });
+}
+
+void Server::first_start(FirstSecret first_secret, std::move_only_function<void(Status)> done) {
+  // The secret is handed out before it is valid: a crash in between leaves a secret that opens
+  // nothing, and the next start makes another.
+  const auto secret = new_secret(parts_->runtime);
+  if (auto status = first_secret(secret); !status) return done(std::move(status));
+  auto user = std::make_shared<v1::User>();
+  user->mutable_metadata()->set_name("admin");
+  user->mutable_spec()->set_display_name("First administrator");
+  user->mutable_spec()->add_roles()->set_role(v1::ADMINISTRATOR);
+  auto token = std::make_shared<v1::Token>();
+  token->mutable_metadata()->set_name("admin-first");
+  token->mutable_spec()->set_user("admin");
+
+  Engine::Request request;
+  request.atomic = true;
+  auto planner = [this](MessagePtr object, std::string hash) {
+    return [this, object = std::move(object),
+            hash = std::move(hash)](const Snapshot& snapshot) -> Result<Planned> {
+      Identity nobody;
+      nobody.name = "admin";
+      nobody.roles.emplace_back().set_role(v1::ADMINISTRATOR);
+      const PlanContext context{snapshot, nobody, parts_->runtime, parts_->step_kinds};
+      auto admission = PENSTOCK_TRY(admit(snapshot, *object, context.admit_context()));
+      if (!hash.empty())
+        for (auto& edit : admission.edits) {
+          if (edit.object != admission.object) continue;
+          auto token = std::make_shared<v1::Token>(static_cast<const v1::Token&>(*edit.object));
+          token->mutable_spec()->set_sha256(hash);
+          edit = Edit::put(token);
+        }
+      return Planned{std::move(admission.edits), false};
+    };
+  };
+  request.items.push_back(planner(user, ""));
+  request.items.push_back(planner(token, secret_hash(secret)));
+  request.done = [done = std::move(done)](std::vector<Result<ItemOutcome>> outcomes) mutable {
+    for (auto& outcome : outcomes)
+      if (!outcome)
+        return done(std::unexpected(Error(outcome.error()).in("make the first administrator")));
+    done({});
+  };
+  parts_->engine.submit(std::move(request));
+}
+
+}  // namespace penstock

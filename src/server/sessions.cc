@@ -1,0 +1,413 @@
+#include "server/sessions.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "server/authorize.h"
+#include "server/session_protocol.h"
+
+namespace penstock {
+
+struct HostSessions::Host {
+  std::string name;
+  View view;
+  Session* session = nullptr;
+
+  std::int64_t last_sent = 0;
+  std::deque<std::int64_t> in_flight;  // revisions sent and not acknowledged, oldest first
+  HostChange gathering;
+  std::int64_t gathering_revision = 0;
+  bool flush_planned = false;
+
+  // Items whose latest change is not acknowledged yet, and the order in which they were noted.
+  std::map<std::string, std::int64_t, std::less<>> unacked;
+  std::deque<std::pair<std::int64_t, std::string>> trail;
+
+  MonoTime audited{};
+
+  void forget_flight() {
+    in_flight.clear();
+    gathering = {};
+    unacked.clear();
+    trail.clear();
+    view.not_ready.clear();
+    view.in_step = false;
+  }
+};
+
+struct HostSessions::Session {
+  SessionId id;
+  std::string secret;
+  HostChannel* channel = nullptr;
+  Host* host = nullptr;  // since its hello
+  MonoTime heard{};
+};
+
+namespace {
+
+ObjectKey host_key(std::string_view name) {
+  return ObjectKey::of<v1::Host>("", name);
+}
+
+}  // namespace
+
+HostSessions::HostSessions(Runtime& runtime, Log& log, Engine& engine, Compiler& compiler,
+                           EventLog& events)
+    : runtime_(runtime), log_(log), engine_(engine), compiler_(compiler), events_(events) {}
+HostSessions::~HostSessions() = default;
+
+// --- life of a session
+
+SessionId HostSessions::opened(std::string secret, HostChannel& channel) {
+  const SessionId id{next_session_++};
+  auto session = std::make_unique<Session>();
+  session->id = id;
+  session->secret = std::move(secret);
+  session->channel = &channel;
+  session->heard = runtime_.now();
+  sessions_.emplace(id.value, std::move(session));
+  watch_over(id);
+  return id;
+}
+
+void HostSessions::received(SessionId id, const v1::HostMessage& message) {
+  const auto found = sessions_.find(id.value);
+  if (found == sessions_.end()) return;
+  auto& session = *found->second;
+  session.heard = runtime_.now();
+  switch (message.message_case()) {
+    case v1::HostMessage::kHello:
+      return hello(session, message.hello());
+    case v1::HostMessage::kAck:
+      return ack(session, message.ack());
+    case v1::HostMessage::kHeartbeat:
+      if (session.host)
+        session.host->view.drops = {message.heartbeat().drops().begin(),
+                                    message.heartbeat().drops().end()};
+      return;
+    default:
+      return;  // of a newer host: what we do not know changes nothing
+  }
+}
+
+void HostSessions::closed(SessionId id) {
+  const auto found = sessions_.find(id.value);
+  if (found == sessions_.end()) return;
+  const auto session = std::move(found->second);
+  sessions_.erase(found);
+  detach(*session, "the stream ended");
+}
+
+void HostSessions::refuse(Session& session, const Error& error) {
+  v1::ServerMessage message;
+  *message.mutable_position() = engine_.position();
+  message.mutable_refused()->set_code(std::string(name(error.code)));
+  message.mutable_refused()->set_message(error.message);
+  session.channel->send(std::move(message));
+  session.channel->close();
+  log_.warning("a host session was refused: {}", error.message);
+  const auto keep = std::move(sessions_.at(session.id.value));
+  sessions_.erase(session.id.value);
+  detach(*keep, error.message);
+}
+
+void HostSessions::detach(Session& session, std::string_view why) {
+  auto* host = std::exchange(session.host, nullptr);
+  if (!host || host->session != &session) return;
+  host->session = nullptr;
+  host->view.connected = false;
+  host->view.since = runtime_.wall();
+  host->forget_flight();
+  events_.record(v1::Event::WARNING, "HostAway", host_key(host->name),
+                 fmt::format("the session ended: {}; the host goes on with what it has", why),
+                 "controller", engine_.head().revision());
+  if (on_progress) on_progress(host->name, all_items(host->name));
+}
+
+std::vector<std::string> HostSessions::all_items(const std::string& host) {
+  return compiler_.items_of(engine_.head(), host_key(host), host);
+}
+
+// Runs as long as the session is there: heartbeats, silence, revoked tokens, audits.
+void HostSessions::watch_over(SessionId id) {
+  const auto& tunables = runtime_.tunables();
+  runtime_.after(std::chrono::milliseconds(tunables.session_heartbeat_ms), [this, id] {
+    const auto found = sessions_.find(id.value);
+    if (found == sessions_.end()) return;
+    auto& session = *found->second;
+    const auto& tunables = runtime_.tunables();
+    if (runtime_.now() - session.heard > std::chrono::milliseconds(tunables.session_lost_ms)) {
+      session.channel->close();
+      const auto keep = std::move(found->second);
+      sessions_.erase(found);
+      return detach(*keep, "nothing was heard of it");
+    }
+    if (session.host) {
+      const auto who = identify(engine_.head(), session.secret, runtime_.wall());
+      if (!who) return refuse(session, who.error());
+      v1::ServerMessage message;
+      *message.mutable_position() = engine_.position();
+      message.mutable_position()->set_revision(session.host->last_sent);
+      message.mutable_heartbeat();
+      session.channel->send(std::move(message));
+      audit(*session.host);
+    }
+    watch_over(id);
+  });
+}
+
+// --- bringing a host to the present
+
+void HostSessions::hello(Session& session, const v1::Hello& hello) {
+  if (!engine_.serving())
+    return refuse(session, {Code::kUnavailable, "the server does not serve yet", {}, ""});
+  const auto who = identify(engine_.head(), session.secret, runtime_.wall());
+  if (!who) return refuse(session, who.error());
+  if (const auto allowed = authorize_session(*who, hello.host()); !allowed)
+    return refuse(session, allowed.error());
+
+  auto& slot = hosts_[hello.host()];
+  if (!slot) slot = std::make_unique<Host>();
+  auto& host = *slot;
+  host.name = hello.host();
+  if (host.session && host.session != &session) {
+    // The host came back before its old stream was found dead.
+    auto& old = *host.session;
+    old.host = nullptr;
+    old.channel->close();
+    sessions_.erase(old.id.value);
+  }
+  host.session = &session;
+  session.host = &host;
+  host.forget_flight();
+  host.view.connected = true;
+  host.view.since = runtime_.wall();
+  host.view.hello = hello;
+  host.audited = runtime_.now();
+
+  const auto verdict = judge_hello(hello, engine_.position(),
+                                   compiler_.compile(engine_.head(), host.name).digest().text());
+  switch (verdict) {
+    case HelloVerdict::kServerIsStale:
+      return refuse(session, {Code::kUnavailable, "this server is no longer the leader", {}, ""});
+    case HelloVerdict::kFull:
+      send_full(host, false);
+      break;
+    case HelloVerdict::kNewIncarnation:
+      send_full(host, true);
+      break;
+    case HelloVerdict::kPositionOnly: {
+      v1::ServerMessage message;
+      *message.mutable_position() = engine_.position();
+      message.mutable_delta()->set_previous_revision(hello.position().revision());
+      host.last_sent = engine_.head().revision();
+      host.view.applied_revision = hello.position().revision();
+      host.in_flight.push_back(host.last_sent);
+      session.channel->send(std::move(message));
+      break;
+    }
+  }
+  events_.record(v1::Event::NORMAL, "HostConnected", host_key(host.name),
+                 verdict == HelloVerdict::kPositionOnly ? "it holds what it should"
+                                                        : "its whole intent was sent",
+                 "host:" + host.name, engine_.head().revision());
+  if (on_progress) on_progress(host.name, all_items(host.name));
+}
+
+void HostSessions::send_full(Host& host, bool new_incarnation) {
+  v1::ServerMessage message;
+  *message.mutable_position() = engine_.position();
+  auto& full = *message.mutable_full();
+  full.set_new_incarnation(new_incarnation);
+  for (const auto& [key, bytes] : compiler_.compile(engine_.head(), host.name).items)
+    *full.add_items() = parse_item(*bytes);
+  host.forget_flight();
+  host.last_sent = engine_.head().revision();
+  host.in_flight.push_back(host.last_sent);
+  host.view.applied_revision = 0;
+  host.session->channel->send(std::move(message));
+}
+
+// --- changes
+
+void HostSessions::published(const Publication& publication) {
+  if (std::exchange(batch_over_, false)) touched_.clear();
+  const auto revision = publication.after.revision();
+  auto& touched = touched_[revision];
+  for (auto& [name, change] :
+       compiler_.changes(publication.before, publication.after, publication.edits)) {
+    auto& items = touched[name];
+    for (const auto& [key, bytes] : change.put) items.push_back(key);
+    for (const auto& key : change.remove) items.push_back(key);
+    const auto found = hosts_.find(name);
+    if (found == hosts_.end() || !found->second->session) continue;
+    auto& host = *found->second;
+    for (const auto& key : items) note(host, key, revision);
+    host.gathering.then(change);
+    host.gathering_revision = revision;
+  }
+  for (const auto& edit : publication.edits) {
+    if (!edit.is_erase() || edit.key.kind != &kind_of<v1::Host>()) continue;
+    const auto found = hosts_.find(edit.key.name);
+    if (found == hosts_.end()) continue;
+    if (auto* session = found->second->session)
+      refuse(*session, {Code::kNotFound, edit.key.describe() + " was deleted", {}, ""});
+    hosts_.erase(edit.key.name);
+  }
+}
+
+void HostSessions::settled() {
+  batch_over_ = true;
+  const auto wait = std::chrono::microseconds(runtime_.tunables().session_coalesce_us);
+  std::vector<Host*> due;
+  for (const auto& [revision, touched] : touched_)
+    for (const auto& [name, items] : touched)
+      if (const auto found = hosts_.find(name); found != hosts_.end())
+        due.push_back(found->second.get());
+  for (auto* host : due) {
+    if (wait.count() == 0) {
+      flush(*host);
+    } else if (!host->flush_planned) {
+      host->flush_planned = true;
+      runtime_.after(wait, [this, name = host->name] {
+        const auto found = hosts_.find(name);
+        if (found == hosts_.end()) return;
+        found->second->flush_planned = false;
+        flush(*found->second);
+      });
+    }
+  }
+}
+
+void HostSessions::note(Host& host, const std::string& key, std::int64_t revision) {
+  host.unacked[key] = revision;
+  host.trail.emplace_back(revision, key);
+}
+
+void HostSessions::flush(Host& host) {
+  const auto window = static_cast<std::size_t>(runtime_.tunables().session_in_flight_max);
+  if (!host.session || host.gathering.empty() || host.in_flight.size() >= window) return;
+  v1::ServerMessage message;
+  *message.mutable_position() = engine_.position();
+  message.mutable_position()->set_revision(host.gathering_revision);
+  auto& delta = *message.mutable_delta();
+  delta.set_previous_revision(host.last_sent);
+  for (const auto& [key, bytes] : host.gathering.put) *delta.add_put() = parse_item(*bytes);
+  for (const auto& key : host.gathering.remove) delta.add_remove(key);
+  host.gathering = {};
+  host.last_sent = host.gathering_revision;
+  host.in_flight.push_back(host.last_sent);
+  host.session->channel->send(std::move(message));
+}
+
+const std::map<std::string, std::vector<std::string>>* HostSessions::touched(
+    std::int64_t revision) const {
+  const auto found = touched_.find(revision);
+  return found == touched_.end() ? nullptr : &found->second;
+}
+
+// --- acknowledgements
+
+void HostSessions::ack(Session& session, const v1::Ack& ack) {
+  if (!session.host)
+    return refuse(session, {Code::kInvalidArgument, "an ack before the hello", {}, ""});
+  auto& host = *session.host;
+  // FULL resets what was acknowledged; before the first ack of a session anything up to last_sent
+  // counts.
+  const auto last_acked = host.view.in_step ? host.view.applied_revision : 0;
+  switch (judge_ack(ack.position(), engine_.position(), host.last_sent, last_acked)) {
+    case AckVerdict::kStale:
+      return;
+    case AckVerdict::kForeign:
+      return refuse(session,
+                    {Code::kConflict,
+                     fmt::format("host {} acknowledges what was never sent to it", host.name),
+                     {},
+                     ""});
+    case AckVerdict::kTake:
+      break;
+  }
+  const auto revision = ack.position().revision();
+  // The session's first message decides; what came before it (an ack on the way while FULL was
+  // sent) says nothing.
+  if (!host.in_flight.empty() && !host.view.in_step && revision < host.in_flight.front()) return;
+  std::vector<std::string> items;
+  if (!host.view.in_step) {
+    host.view.in_step = true;
+    items = all_items(host.name);
+  }
+  host.view.applied_revision = revision;
+  host.view.digest = ack.digest();
+  host.view.apply_us = ack.apply_us();
+  while (!host.in_flight.empty() && host.in_flight.front() <= revision) host.in_flight.pop_front();
+  while (!host.trail.empty() && host.trail.front().first <= revision) {
+    auto& [noted, key] = host.trail.front();
+    if (const auto found = host.unacked.find(key);
+        found != host.unacked.end() && found->second == noted) {
+      host.unacked.erase(found);
+      items.push_back(std::move(key));
+    }
+    host.trail.pop_front();
+  }
+  std::map<std::string, v1::NotReady, std::less<>> not_ready;
+  for (const auto& item : ack.not_ready()) {
+    const auto known = host.view.not_ready.find(item.key());
+    if (known == host.view.not_ready.end() || known->second.message() != item.message()) {
+      items.push_back(item.key());
+      events_.record(v1::Event::WARNING, item.reason(), host_key(host.name),
+                     fmt::format("{}: {}", item.key(), item.message()), "host:" + host.name,
+                     revision);
+    }
+    not_ready[item.key()] = item;
+  }
+  for (const auto& [key, item] : host.view.not_ready)
+    if (!not_ready.contains(key)) items.push_back(key);
+  host.view.not_ready = std::move(not_ready);
+  flush(host);
+  if (on_progress) on_progress(host.name, items);
+}
+
+// Now and then the host's digest is held against what it should hold; a difference (a defect on
+// either side) is healed by sending everything.
+void HostSessions::audit(Host& host) {
+  const auto every = std::chrono::milliseconds(runtime_.tunables().reconcile_audit_ms);
+  if (runtime_.now() - host.audited < every) return;
+  host.audited = runtime_.now();
+  const bool quiet = host.view.in_step && host.in_flight.empty() && host.gathering.empty() &&
+                     host.view.applied_revision == host.last_sent && !host.view.digest.empty();
+  if (!quiet || compiler_.compile(engine_.head(), host.name).digest().text() == host.view.digest)
+    return;
+  events_.record(v1::Event::WARNING, "DigestDiffers", host_key(host.name),
+                 "the host holds something else than it should; its whole intent is sent again",
+                 "controller", engine_.head().revision());
+  send_full(host, false);
+}
+
+// --- status
+
+const HostSessions::View* HostSessions::view(std::string_view host) const {
+  const auto found = hosts_.find(host);
+  return found == hosts_.end() ? nullptr : &found->second->view;
+}
+
+ItemState HostSessions::state(std::string_view name, std::string_view item) const {
+  const auto found = hosts_.find(name);
+  if (found == hosts_.end() || !found->second->session) return ItemState::kUnreachable;
+  const auto& host = *found->second;
+  if (!host.view.in_step || host.unacked.contains(item)) return ItemState::kPending;
+  return host.view.not_ready.contains(item) ? ItemState::kFailed : ItemState::kApplied;
+}
+
+std::int64_t HostSessions::needs_revision(std::string_view name,
+                                          std::span<const std::string> items) const {
+  const auto found = hosts_.find(name);
+  if (found == hosts_.end() || !found->second->session) return 0;
+  const auto& host = *found->second;
+  std::int64_t needs = host.view.in_step || host.in_flight.empty() ? 0 : host.in_flight.front();
+  for (const auto& item : items)
+    if (const auto noted = host.unacked.find(item); noted != host.unacked.end())
+      needs = std::max(needs, noted->second);
+  return needs;
+}
+
+}  // namespace penstock

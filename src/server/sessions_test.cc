@@ -1,0 +1,158 @@
+#include "server/sessions.h"
+
+#include <gtest/gtest.h>
+
+#include "server/testing/world.h"
+
+namespace penstock {
+namespace {
+
+using testing::FakeHost;
+using testing::World;
+
+HostIntent wanted(World& world, const std::string& host) {
+  const auto kinds = standard_step_kinds();
+  return Compiler(kinds).compile(world.server->engine().head(), host);
+}
+
+TEST(Sessions, FirstFullThenDeltas) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  ASSERT_FALSE(h1.received.empty());
+  EXPECT_TRUE(h1.received[0].has_full());
+  for (std::size_t i = 1; i < h1.received.size(); ++i) {
+    if (h1.received[i].has_heartbeat()) continue;
+    ASSERT_TRUE(h1.received[i].has_delta());
+    EXPECT_EQ(h1.received[i].delta().previous_revision(), h1.received[i - 1].position().revision());
+  }
+  EXPECT_EQ(h1.holds, wanted(world, "h1"));
+  const auto host = World::must(world.get("Host", "", "h1")).host();
+  EXPECT_EQ(host.status().conditions(0).status(), v1::Condition::TRUE);
+  EXPECT_EQ(host.status().applied_revision(), h1.position.revision());
+}
+
+TEST(Sessions, AHostThatHoldsWhatItShouldGetsOnlyAPosition) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.leave();
+  EXPECT_EQ(World::must(world.get("Host", "", "h1")).host().status().conditions(0).status(),
+            v1::Condition::UNKNOWN);
+  h1.received.clear();
+  h1.connect();
+  ASSERT_EQ(h1.received.size(), 1u);
+  ASSERT_TRUE(h1.last().has_delta());
+  EXPECT_EQ(h1.last().delta().put_size(), 0);
+  world.hosts_answer();
+  EXPECT_EQ(World::must(world.get("Host", "", "h1")).host().status().conditions(0).status(),
+            v1::Condition::TRUE);
+}
+
+TEST(Sessions, AHostThatMissedSomethingGetsEverything) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.leave();
+  World::must(world.enable("web-1"));
+  h1.received.clear();
+  h1.connect();
+  ASSERT_EQ(h1.received.size(), 1u);
+  EXPECT_TRUE(h1.last().has_full());
+  EXPECT_EQ(h1.holds, wanted(world, "h1"));
+}
+
+TEST(Sessions, TheyComeBackAfterACrashOfTheServer) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  const auto epoch = h1.position.epoch();
+  world.crash();
+  world.boot();
+  EXPECT_EQ(World::must(world.get("VirtualMachine", "acme", "web-1"))
+                .virtual_machine()
+                .status()
+                .conditions(0)
+                .reason(),
+            "HostAway");
+  h1.received.clear();
+  h1.connect();
+  world.hosts_answer();
+  EXPECT_TRUE(h1.received.at(0).has_delta());
+  EXPECT_EQ(h1.position.epoch(), epoch + 1);
+  EXPECT_EQ(
+      World::must(world.get("VirtualMachine", "acme", "web-1")).virtual_machine().status().state(),
+      "running");
+}
+
+TEST(Sessions, ABurstIsGatheredBeyondTheWindow) {
+  Tunables tunables;
+  tunables.session_in_flight_max = 2;
+  World world(1, tunables);
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  for (int i = 0; i < 6; ++i) world.add_vm(fmt::format("x{}", i), "h1");
+  world.run_for(std::chrono::milliseconds(50));
+  h1.auto_ack = false;
+  h1.received.clear();
+  for (int i = 0; i < 6; ++i) World::must(world.enable(fmt::format("x{}", i)));
+  EXPECT_EQ(h1.received.size(), 2u);
+  h1.ack();
+  ASSERT_EQ(h1.received.size(), 3u);
+  EXPECT_EQ(h1.last().delta().put_size(), 4);
+  h1.ack();
+  EXPECT_EQ(h1.holds, wanted(world, "h1"));
+  const auto& view = *world.server->sessions().view("h1");
+  EXPECT_EQ(view.applied_revision, world.server->engine().head().revision());
+}
+
+TEST(Sessions, WrongTokensAndForeignAcksAreRefused) {
+  World world;
+  world.furnish();
+  FakeHost stranger(world.server->sessions(), "h1", "pst_wrong");
+  stranger.connect();
+  EXPECT_TRUE(stranger.last().has_refused());
+  FakeHost with_users_token(world.server->sessions(), "h1", world.admin);
+  with_users_token.connect();
+  EXPECT_EQ(with_users_token.last().refused().code(), "permission_denied");
+  EXPECT_TRUE(world.server->sessions().view("h1")->connected);  // the real one is not disturbed
+
+  auto& h1 = *world.hosts["h1"];
+  h1.position.set_revision(h1.position.revision() + 1000);
+  h1.ack();
+  EXPECT_TRUE(h1.last().has_refused());
+  EXPECT_FALSE(world.server->sessions().view("h1")->connected);
+}
+
+TEST(Sessions, ARevokedTokenEndsTheSession) {
+  World world;
+  world.furnish();
+  World::must(world.erase("Token", "", "h-h1"));
+  world.run_for(std::chrono::seconds(2));
+  EXPECT_FALSE(world.server->sessions().view("h1")->connected);
+}
+
+TEST(Sessions, ASilentHostIsLost) {
+  World world;
+  world.furnish();
+  world.run_for(std::chrono::seconds(10));  // a fake host sends no heartbeats
+  EXPECT_FALSE(world.server->sessions().view("h1")->connected);
+  const auto vm = World::must(world.get("VirtualMachine", "acme", "web-1")).virtual_machine();
+  EXPECT_EQ(vm.status().conditions(0).status(), v1::Condition::UNKNOWN);
+}
+
+TEST(Sessions, AnotherDigestIsHealed) {
+  Tunables tunables;
+  tunables.reconcile_audit_ms = 1000;
+  World world(1, tunables);
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.holds.items.erase(h1.holds.items.begin());
+  h1.received.clear();
+  h1.ack();
+  world.run_for(std::chrono::milliseconds(2500));
+  EXPECT_EQ(h1.holds, wanted(world, "h1"));
+}
+
+}  // namespace
+}  // namespace penstock

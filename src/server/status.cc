@@ -1,0 +1,334 @@
+#include "server/status.h"
+
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "model/availability.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kMostWaiting = 20;
+
+void condition(google::protobuf::RepeatedPtrField<v1::Condition>* conditions,
+               v1::Condition::State state, std::string_view reason, std::string message) {
+  auto& ready = *conditions->Add();
+  ready.set_type("Ready");
+  ready.set_status(state);
+  ready.set_reason(std::string(reason));
+  ready.set_message(std::move(message));
+}
+
+// Ready, as the rollout says it.
+void ready_by(google::protobuf::RepeatedPtrField<v1::Condition>* conditions,
+              const v1::Rollout& rollout) {
+  if (rollout.applied() == rollout.hosts())
+    return condition(
+        conditions, v1::Condition::TRUE, "Applied",
+        fmt::format("applied on {} host{}", rollout.hosts(), rollout.hosts() == 1 ? "" : "s"));
+  // The worst state speaks: a failure before silence before patience.
+  const v1::HostRollout* worst = nullptr;
+  auto rank = [](const v1::HostRollout& host) {
+    return host.state() == v1::HostRollout::FAILED        ? 2
+           : host.state() == v1::HostRollout::UNREACHABLE ? 1
+                                                          : 0;
+  };
+  for (const auto& host : rollout.waiting())
+    if (!worst || rank(host) > rank(*worst)) worst = &host;
+  auto text = fmt::format("applied on {} of {} hosts; {}: {}", rollout.applied(), rollout.hosts(),
+                          worst ? worst->host() : "", worst ? worst->message() : "");
+  switch (worst ? rank(*worst) : 0) {
+    case 2:
+      return condition(conditions, v1::Condition::FALSE, "NotApplied", std::move(text));
+    case 1:
+      return condition(conditions, v1::Condition::UNKNOWN, "HostAway", std::move(text));
+    default:
+      return condition(conditions, v1::Condition::FALSE, "Applying", std::move(text));
+  }
+}
+
+void set_time(google::protobuf::Timestamp& stamp, WallTime time) {
+  stamp.set_seconds(std::chrono::duration_cast<std::chrono::seconds>(time.since_epoch).count());
+  stamp.set_nanos(static_cast<int>(time.since_epoch.count() % 1'000'000'000));
+}
+
+std::string port_item(std::uint32_t id) {
+  return fmt::format("60/port/{}", id);
+}
+
+}  // namespace
+
+v1::HostRollout rollout_on(const HostSessions& sessions, const std::string& host,
+                           const std::vector<std::string>& items) {
+  v1::HostRollout rollout;
+  rollout.set_host(host);
+  const auto* view = sessions.view(host);
+  rollout.set_applied_revision(view ? view->applied_revision : 0);
+  rollout.set_state(v1::HostRollout::APPLIED);
+  if (!view || !view->connected) {
+    rollout.set_state(v1::HostRollout::UNREACHABLE);
+    rollout.set_message(view ? "no session with the host; it goes on with what it has"
+                             : "no session with the host since the server started");
+    return rollout;
+  }
+  for (const auto& item : items) {
+    const auto state = sessions.state(host, item);
+    if (state == ItemState::kFailed) {
+      const auto& why = view->not_ready.find(item)->second;
+      rollout.set_state(v1::HostRollout::FAILED);
+      rollout.set_message(why.message().empty() ? why.reason() : why.message());
+      return rollout;
+    }
+    if (state == ItemState::kPending) {
+      rollout.set_state(v1::HostRollout::PENDING);
+      rollout.set_message("sent, not acknowledged yet");
+    }
+  }
+  if (items.empty() && !view->in_step) {
+    rollout.set_state(v1::HostRollout::PENDING);
+    rollout.set_message("sent, not acknowledged yet");
+  }
+  return rollout;
+}
+
+v1::Rollout rollout_of(const HostSessions& sessions, const Targets& targets, std::int64_t revision,
+                       std::vector<v1::HostRollout>* every) {
+  v1::Rollout rollout;
+  rollout.set_hosts(static_cast<int>(targets.size()));
+  rollout.set_revision(revision);
+  for (const auto& [host, items] : targets) {
+    auto one = rollout_on(sessions, host, items);
+    if (one.state() == v1::HostRollout::APPLIED)
+      rollout.set_applied(rollout.applied() + 1);
+    else if (rollout.waiting_size() < kMostWaiting)
+      *rollout.add_waiting() = one;
+    if (every) every->push_back(std::move(one));
+  }
+  return rollout;
+}
+
+bool terminal_on(const HostSessions& sessions, const std::string& host,
+                 const std::vector<std::string>& items) {
+  const auto* view = sessions.view(host);
+  if (!view || !view->connected || !view->in_step) return false;
+  bool failed = false;
+  for (const auto& item : items) {
+    const auto state = sessions.state(host, item);
+    if (state == ItemState::kPending) return false;
+    if (state != ItemState::kFailed) continue;
+    if (view->not_ready.find(item)->second.retry_in_ms() != 0) return false;
+    failed = true;
+  }
+  return failed;
+}
+
+std::vector<std::string> covered_vms(const Snapshot& snapshot, const v1::Enablement& enablement) {
+  const auto& tenant = enablement.metadata().tenant();
+  const auto& spec = enablement.spec();
+  if (spec.has_pool()) return snapshot.vms_of_pool(tenant, spec.pool());
+  if (spec.has_network()) {
+    std::set<std::string> vms;
+    for (const auto& nic : snapshot.nics_of_network(tenant, spec.network())) vms.insert(nic.vm);
+    return {vms.begin(), vms.end()};
+  }
+  const auto& vm = spec.has_nic() ? spec.nic().vm() : spec.vm();
+  return snapshot.find<v1::VirtualMachine>(tenant, vm) ? std::vector<std::string>{vm}
+                                                       : std::vector<std::string>{};
+}
+
+v1::Rollout StatusBook::rollout(const Snapshot& snapshot, const ObjectKey& key) const {
+  return rollout_of(sessions_, targets(snapshot, key), snapshot.mod_revision(key));
+}
+
+void StatusBook::fill(const Snapshot& snapshot, const ObjectKey& key, Message& object) const {
+  if (const auto revision = snapshot.mod_revision(key); revision > 0)
+    mutable_metadata_of(object).set_resource_version(std::to_string(revision));
+  const auto& name = key.name;
+  if (auto* host = dynamic_cast<v1::Host*>(&object)) return fill_host(snapshot, *host);
+  if (auto* network = dynamic_cast<v1::VirtualNetwork*>(&object))
+    return fill_network(snapshot, key, *network);
+  if (auto* vm = dynamic_cast<v1::VirtualMachine*>(&object)) return fill_vm(snapshot, key, *vm);
+  if (auto* profile = dynamic_cast<v1::ServiceProfile*>(&object))
+    return fill_profile(snapshot, key, *profile);
+  if (auto* enablement = dynamic_cast<v1::Enablement*>(&object))
+    return fill_enablement(snapshot, key, *enablement);
+  if (auto* tenant = dynamic_cast<v1::Tenant*>(&object)) {
+    int vms = 0, networks = 0;
+    snapshot.each<v1::VirtualMachine>(name, [&](const auto&) { ++vms; });
+    snapshot.each<v1::VirtualNetwork>(name, [&](const auto&) { ++networks; });
+    tenant->mutable_status()->set_vms(vms);
+    tenant->mutable_status()->set_networks(networks);
+  } else if (auto* cluster = dynamic_cast<v1::Cluster*>(&object)) {
+    cluster->mutable_status()->set_hosts(static_cast<int>(snapshot.hosts_of_cluster(name).size()));
+  } else if (auto* pool = dynamic_cast<v1::VmPool*>(&object)) {
+    pool->mutable_status()->set_vms(
+        static_cast<int>(snapshot.vms_of_pool(key.tenant, name).size()));
+  } else if (auto* definition = dynamic_cast<v1::ServiceDefinition*>(&object)) {
+    auto& status = *definition->mutable_status();
+    status.set_mode(mode_of(definition->spec()));
+    status.set_state(definition->spec().draft() ? "draft" : "submitted");
+    status.set_profiles(static_cast<int>(snapshot.profiles_of_definition(name).size()));
+  }
+}
+
+void StatusBook::fill_host(const Snapshot& snapshot, v1::Host& host) const {
+  auto& status = *host.mutable_status();
+  const auto& name = host.metadata().name();
+  status.set_vms(static_cast<int>(snapshot.vm_count_of_host(name)));
+  const auto* view = sessions_.view(name);
+  if (!view || !view->connected) {
+    condition(status.mutable_conditions(), v1::Condition::UNKNOWN, "NoSession",
+              view ? "the host is away; it goes on with what it has"
+                   : "not heard of since the server started");
+    if (view) {
+      set_time(*status.mutable_conditions(0)->mutable_since(), view->since);
+      status.set_applied_revision(view->applied_revision);
+      status.set_digest(view->digest);
+    }
+    return;
+  }
+  status.set_applied_revision(view->applied_revision);
+  status.set_digest(view->digest);
+  status.set_kernel(view->hello.kernel());
+  status.set_version(view->hello.version());
+  set_time(*status.mutable_connected_since(), view->since);
+  for (const auto& [reason, count] : view->drops) (*status.mutable_drops())[reason] = count;
+  if (!view->in_step) {
+    condition(status.mutable_conditions(), v1::Condition::FALSE, "Starting",
+              "nothing was acknowledged yet");
+  } else if (!view->not_ready.empty()) {
+    const auto& [key, first] = *view->not_ready.begin();
+    condition(status.mutable_conditions(), v1::Condition::FALSE, first.reason(),
+              fmt::format("{} item{} not applied; {}: {}", view->not_ready.size(),
+                          view->not_ready.size() == 1 ? " is" : "s are", key, first.message()));
+  } else if (!view->hello.uplink_problems().empty()) {
+    std::map<std::string, std::string> problems(view->hello.uplink_problems().begin(),
+                                                view->hello.uplink_problems().end());
+    condition(status.mutable_conditions(), v1::Condition::FALSE, "UplinkProblem",
+              fmt::format("{}: {}", problems.begin()->first, problems.begin()->second));
+  } else {
+    condition(status.mutable_conditions(), v1::Condition::TRUE, "Connected",
+              "everything sent is applied");
+  }
+}
+
+void StatusBook::fill_network(const Snapshot& snapshot, const ObjectKey& key,
+                              v1::VirtualNetwork& network) const {
+  auto& status = *network.mutable_status();
+  *status.mutable_rollout() = rollout(snapshot, key);
+  status.set_ports(static_cast<int>(snapshot.nics_of_network(key.tenant, key.name).size()));
+  if (status.mtu() == 0) status.set_mtu(network.spec().mtu());
+  status.clear_conditions();
+  if (status.rollout().hosts() == 0)
+    condition(status.mutable_conditions(), v1::Condition::TRUE, "NotInUse",
+              "no running VM has a NIC in it");
+  else
+    ready_by(status.mutable_conditions(), status.rollout());
+}
+
+void StatusBook::fill_vm(const Snapshot& snapshot, const ObjectKey& key,
+                         v1::VirtualMachine& vm) const {
+  auto& status = *vm.mutable_status();
+  const auto& host = status.host();
+  *status.mutable_rollout() = rollout(snapshot, key);
+  status.clear_conditions();
+  status.clear_addresses();
+  for (const auto& nic : vm.spec().nics())
+    for (const auto& address : nic.addresses()) status.add_addresses(address);
+  if (vm.spec().power() == v1::VirtualMachineSpec::STOPPED) {
+    status.set_state("stopped");
+    condition(status.mutable_conditions(), v1::Condition::TRUE, "Stopped",
+              "registered; on no host");
+  } else if (host.empty()) {
+    status.set_state("unschedulable");
+    condition(status.mutable_conditions(), v1::Condition::FALSE, "Unschedulable",
+              "no host can take it");
+  } else {
+    const auto& rollout = status.rollout();
+    const auto state =
+        rollout.waiting_size() ? rollout.waiting(0).state() : v1::HostRollout::APPLIED;
+    status.set_state(state == v1::HostRollout::APPLIED       ? "running"
+                     : state == v1::HostRollout::UNREACHABLE ? "unknown"
+                                                             : "starting");
+    ready_by(status.mutable_conditions(), rollout);
+  }
+  status.clear_steps();
+  for (const auto& nic : vm.spec().nics()) {
+    for (const auto& step : compiler_.steps_of(snapshot, vm, nic)) {
+      auto& shown = *status.add_steps();
+      shown.set_nic(nic.name());
+      shown.set_enablement(step.enablement());
+      shown.set_profile(step.profile());
+      shown.set_level(step.level());
+      shown.set_kind(step.kind());
+      if (host.empty()) {
+        shown.set_message("the VM is on no host");
+        continue;
+      }
+      const auto where = rollout_on(
+          sessions_, host, {port_item(nic.port_id()), fmt::format("40/policy/{}", step.policy())});
+      shown.set_applied(where.state() == v1::HostRollout::APPLIED);
+      shown.set_message(where.message());
+    }
+  }
+}
+
+void StatusBook::fill_profile(const Snapshot& snapshot, const ObjectKey& key,
+                              v1::ServiceProfile& profile) const {
+  auto& status = *profile.mutable_status();
+  status.clear_conditions();
+  status.clear_levels();
+  if (const auto definition = snapshot.find<v1::ServiceDefinition>(profile.spec().definition())) {
+    status.set_definition_version(definition->spec().version());
+    for (const auto& level : allowed_levels(*definition, profile)) status.add_levels(level.name());
+  }
+  std::vector<v1::HostRollout> every;
+  *status.mutable_rollout() =
+      rollout_of(sessions_, targets(snapshot, key), snapshot.mod_revision(key), &every);
+  status.clear_hosts();
+  for (auto& host : every) *status.add_hosts() = std::move(host);
+  int enablements = 0;
+  std::set<std::pair<std::string, std::string>> vms;
+  for (const auto& enablement : snapshot.enablements_of_profile(key.name)) {
+    ++enablements;
+    const auto object = std::static_pointer_cast<const v1::Enablement>(snapshot.find(enablement));
+    for (auto& vm : covered_vms(snapshot, *object)) vms.emplace(enablement.tenant, std::move(vm));
+  }
+  status.set_enablements(enablements);
+  status.set_vms(static_cast<int>(vms.size()));
+  if (!profile.spec().published())
+    condition(status.mutable_conditions(), v1::Condition::FALSE, "NotPublished",
+              "spec.published is not set");
+  else
+    ready_by(status.mutable_conditions(), status.rollout());
+}
+
+void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
+                                 v1::Enablement& enablement) const {
+  auto& status = *enablement.mutable_status();
+  status.clear_conditions();
+  *status.mutable_rollout() = rollout(snapshot, key);
+  *status.mutable_enabled_at() = enablement.metadata().created_at();
+  const auto vms = covered_vms(snapshot, enablement);
+  int is_protected = 0, running = 0;
+  for (const auto& name : vms) {
+    const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, name);
+    if (!vm || host_of(*vm).empty()) continue;
+    ++running;
+    bool all = true;
+    for (const auto& nic : vm->spec().nics())
+      all = all && sessions_.state(host_of(*vm), port_item(nic.port_id())) == ItemState::kApplied;
+    is_protected += all;
+  }
+  status.set_vms(static_cast<int>(vms.size()));
+  status.set_protected_(is_protected);
+  if (running == 0)
+    condition(status.mutable_conditions(), v1::Condition::TRUE, "NoneRunning",
+              vms.empty() ? "it covers no VM now" : "none of its VMs is running");
+  else
+    ready_by(status.mutable_conditions(), status.rollout());
+}
+
+}  // namespace penstock

@@ -1,0 +1,249 @@
+#include "server/watches.h"
+
+#include <charconv>
+#include <vector>
+
+namespace penstock {
+
+struct Watches::Watch {
+  std::uint64_t id = 0;
+  std::string secret;
+  Identity who;
+  const Kind* kind = nullptr;
+  std::string tenant;
+  v1::LabelSelector selector;
+  Sink sink;
+  Ended ended;
+  bool broken = false;  // dropped at the end of the turn: never while the map is walked
+
+  bool concerns(const ObjectKey& key) const {
+    return key.kind == kind && (tenant.empty() || !kind->tenant_scoped || key.tenant == tenant);
+  }
+  bool selects(const Message* object) const {
+    return object && matches(selector, metadata_of(*object).labels());
+  }
+};
+
+Watches::Watches(Runtime& runtime, Engine& engine, const StatusBook& status, EventLog& events)
+    : runtime_(runtime), engine_(engine), status_(status), events_(events) {
+  events_.on_event = [this](const std::shared_ptr<const v1::Event>& event) {
+    const Past past{event->revision(), key_of(*event), nullptr, event};
+    for (auto& [id, watch] : watches_) tell(*watch, past);
+  };
+}
+
+Watches::~Watches() {
+  events_.on_event = nullptr;
+}
+
+Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest& request, Sink sink,
+                                     Ended ended) {
+  auto watch = std::make_unique<Watch>();
+  watch->who = PENSTOCK_TRY(identify(engine_.head(), secret, runtime_.wall()));
+  watch->secret = std::move(secret);
+  if (request.kind().empty())
+    return fail_field("kind", "a kind is needed", "for example \"VirtualMachine\"");
+  watch->kind = PENSTOCK_TRY(find_kind(request.kind()));
+  if (watch->kind == &kind_of<v1::CatalogEntry>())
+    return fail(Code::kInvalidArgument, "the catalog cannot be watched",
+                "list it: penstock catalog");
+  watch->tenant = request.tenant();
+  if (!watch->tenant.empty()) PENSTOCK_CHECK(authorize_tenant(watch->who, watch->tenant));
+  watch->selector = PENSTOCK_TRY(parse_selector(request.label_selector()));
+  watch->sink = std::move(sink);
+  watch->ended = std::move(ended);
+  watch->id = next_++;
+  auto& it = *watch;
+  const auto& head = engine_.head();
+  if (history_from_ == 0) history_from_ = head.revision();
+
+  if (it.kind == &kind_of<v1::Event>()) {
+    if (request.revision() == 0)
+      for (const auto& event : events_.all())
+        tell(it, {event->revision(), key_of(*event), nullptr, event});
+  } else if (request.revision() == 0) {
+    head.each(*it.kind, [&](const ObjectKey& key, const MessagePtr& object, std::int64_t revision) {
+      if (it.concerns(key) && it.selects(object.get()) && may_read(head, it.who, key, object.get()))
+        send(it, v1::WatchEvent::ADDED, key, *object, revision);
+      return !it.broken;
+    });
+  } else if (request.revision() < history_from_) {
+    v1::WatchEvent event;
+    event.set_type(v1::WatchEvent::COMPACTED);
+    event.set_revision(history_from_);
+    it.sink(event);
+    it.ended({Code::kFailedPrecondition,
+              fmt::format("changes after revision {} are not kept any more", request.revision()),
+              {},
+              "list again, then watch from the list's revision"});
+    return it.id;
+  } else {
+    for (const auto& past : history_)
+      if (past.revision > request.revision()) tell(it, past);
+  }
+  bookmark(it, head.revision());
+  const auto id = it.id;
+  watches_.emplace(id, std::move(watch));
+  if (it.broken) settled();
+  return id;
+}
+
+void Watches::cancel(std::uint64_t id) {
+  watches_.erase(id);
+}
+
+bool Watches::send(Watch& watch, v1::WatchEvent::Type type, const ObjectKey& key,
+                   const Message& object, std::int64_t revision) {
+  if (watch.broken) return false;
+  const ReadContext context{engine_.head(), watch.who, status_, events_, runtime_.tunables()};
+  v1::WatchEvent event;
+  event.set_type(type);
+  event.set_revision(revision);
+  if (type == v1::WatchEvent::DELETED)
+    *event.mutable_object() = wrap(object);
+  else
+    *event.mutable_object() = shown(context, key, object);
+  if (type == v1::WatchEvent::DELETED)
+    redact(watch.who, const_cast<Message&>(*unwrap(event.object())));
+  if (!watch.sink(event)) watch.broken = true;
+  return !watch.broken;
+}
+
+void Watches::bookmark(Watch& watch, std::int64_t revision) {
+  if (watch.broken) return;
+  v1::WatchEvent event;
+  event.set_type(v1::WatchEvent::BOOKMARK);
+  event.set_revision(revision);
+  if (!watch.sink(event)) watch.broken = true;
+}
+
+void Watches::tell(Watch& watch, const Past& past) {
+  if (!watch.concerns(past.key)) return;
+  const auto& head = engine_.head();
+  const bool was =
+      watch.selects(past.before.get()) && may_read(head, watch.who, past.key, past.before.get());
+  const bool is =
+      watch.selects(past.after.get()) && may_read(head, watch.who, past.key, past.after.get());
+  if (is)
+    send(watch, was ? v1::WatchEvent::MODIFIED : v1::WatchEvent::ADDED, past.key, *past.after,
+         past.revision);
+  else if (was)
+    send(watch, v1::WatchEvent::DELETED, past.key, *past.before, past.revision);
+}
+
+void Watches::published(const Publication& publication) {
+  const auto revision = publication.after.revision();
+  if (history_from_ == 0) history_from_ = publication.before.revision();
+  for (const auto& edit : publication.edits) {
+    if (!edit.key.kind) continue;
+    const auto* kind = edit.key.kind;
+    identities_changed_ = identities_changed_ || kind == &kind_of<v1::User>() ||
+                          kind == &kind_of<v1::Group>() || kind == &kind_of<v1::Token>();
+    history_.push_back(
+        {revision, edit.key, publication.before.find(edit.key), publication.after.find(edit.key)});
+    for (auto& [id, watch] : watches_) tell(*watch, history_.back());
+  }
+  const auto most = static_cast<std::size_t>(runtime_.tunables().store_history_revisions);
+  while (history_.size() > most) {
+    history_from_ = history_.front().revision;
+    history_.pop_front();
+  }
+}
+
+void Watches::settled() {
+  if (std::exchange(identities_changed_, false)) {
+    for (auto& [id, watch] : watches_) {
+      auto who = identify(engine_.head(), watch->secret, runtime_.wall());
+      if (who)
+        watch->who = std::move(*who);
+      else
+        watch->broken = true;
+    }
+  }
+  std::vector<std::uint64_t> broken;
+  for (const auto& [id, watch] : watches_)
+    if (watch->broken) broken.push_back(id);
+  for (const auto id : broken) {
+    const auto watch = std::move(watches_.at(id));
+    watches_.erase(id);
+    watch->ended({Code::kResourceExhausted,
+                  "the watch ended: its reader is too slow or may not read any more",
+                  {},
+                  "list again, then watch from the list's revision"});
+  }
+}
+
+// --- status
+
+bool Watches::watched(const Kind& kind) const {
+  for (const auto& [id, watch] : watches_)
+    if (watch->kind == &kind) return true;
+  return false;
+}
+
+void Watches::progress(const std::string& host, const std::vector<std::string>& items) {
+  if (watches_.empty()) return;
+  dirty_.insert(ObjectKey::of<v1::Host>("", host));
+  for (const auto& item : items) objects_of_item(item, dirty_);
+  if (std::exchange(turn_planned_, true)) return;
+  runtime_.after(std::chrono::milliseconds(runtime_.tunables().watch_status_ms),
+                 [this] { status_turn(); });
+}
+
+void Watches::status_turn() {
+  turn_planned_ = false;
+  const auto& head = engine_.head();
+  for (const auto dirty = std::exchange(dirty_, {}); const auto& key : dirty) {
+    const auto object = head.find(key);
+    if (!object) continue;
+    for (auto& [id, watch] : watches_)
+      if (watch->concerns(key) && watch->selects(object.get()) &&
+          may_read(head, watch->who, key, object.get()))
+        send(*watch, v1::WatchEvent::MODIFIED, key, *object, head.mod_revision(key));
+  }
+  settled();
+}
+
+// Item keys are those of host.proto.
+void Watches::objects_of_item(const std::string& item, std::set<ObjectKey>& found) const {
+  const auto& head = engine_.head();
+  auto number_after = [&](std::string_view prefix) -> std::uint32_t {
+    std::uint32_t number = 0;
+    std::from_chars(item.data() + prefix.size(), item.data() + item.size(), number);
+    return number;
+  };
+  if (item.starts_with("20/net/")) {
+    const auto network = head.network_of_vni(number_after("20/net/"));
+    if (const auto slash = network ? network->find('/') : std::string::npos;
+        slash != std::string::npos)
+      found.insert(
+          ObjectKey::of<v1::VirtualNetwork>(network->substr(0, slash), network->substr(slash + 1)));
+  } else if (item.starts_with("40/policy/") || item.starts_with("30/group/")) {
+    // Policies are many-to-one with profiles, and profiles are few.
+    if (watched(kind_of<v1::ServiceProfile>()))
+      head.each<v1::ServiceProfile>([&](const auto& profile) { found.insert(key_of(profile)); });
+  } else if (item.starts_with("60/port/")) {
+    const auto nic = head.nic_of_port(number_after("60/port/"));
+    if (!nic) return;
+    found.insert(ObjectKey::of<v1::VirtualMachine>(nic->tenant, nic->vm));
+    if (!watched(kind_of<v1::Enablement>())) return;
+    auto add = [&](const std::vector<std::string>& names) {
+      for (const auto& name : names) found.insert(ObjectKey::of<v1::Enablement>(nic->tenant, name));
+    };
+    add(head.enablements_on_vm(nic->tenant, nic->vm));
+    add(head.enablements_on_nic(nic->tenant, nic->vm, nic->nic));
+    for (const auto& pool : head.pools_of_vm(nic->tenant, nic->vm))
+      add(head.enablements_on_pool(nic->tenant, pool));
+    const auto vm = head.find<v1::VirtualMachine>(nic->tenant, nic->vm);
+    if (!vm) return;
+    for (const auto& one : vm->spec().nics())
+      if (one.name() == nic->nic) add(head.enablements_on_network(nic->tenant, one.network()));
+  } else if (item.starts_with("50/vm/")) {
+    const auto name = item.substr(6);
+    if (const auto slash = name.find('/'); slash != std::string::npos)
+      found.insert(
+          ObjectKey::of<v1::VirtualMachine>(name.substr(0, slash), name.substr(slash + 1)));
+  }
+}
+
+}  // namespace penstock
