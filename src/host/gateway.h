@@ -1,5 +1,6 @@
-// The MAC that the switch answers with for a network's gateway address, and the source of router advertisements and DHCP
-// answers: the same on every host, so that a VM keeps its neighbour entry when it moves.
+// The MAC that the switch answers with for a network's gateway address, and the source of router
+// advertisements and DHCP answers: the same on every host, so that a VM keeps its neighbour entry
+// when it moves.
 #pragma once
 
 #include "net/address.h"

@@ -1,8 +1,9 @@
-// What runs virtual machines on a host: network-namespace instances today, libvirt/QEMU as the next driver.
-// The reconciler says which instances should be there; a driver knows how. Nothing above it may assume a namespace
-// or a veth.
+// What runs virtual machines on a host: network-namespace instances today, libvirt/QEMU as the next
+// driver. The reconciler says which instances should be there; a driver knows how. Nothing above it
+// may assume a namespace or a veth.
 //
-// Threading: called on the strand; completions and events come on the strand. Slow work happens in the adapter.
+// Threading: called on the strand; completions and events come on the strand. Slow work happens in
+// the adapter.
 #pragma once
 
 #include <functional>
@@ -19,12 +20,12 @@ enum class AddressMode { kStatic, kDhcp };
 
 struct NicSpec {
   PortId port;
-  std::string name;    // in the guest: "eth0"
+  std::string name;  // in the guest: "eth0"
   Mac mac;
   int mtu = 0;
   AddressMode mode = AddressMode::kStatic;
   std::vector<std::pair<IpAddress, std::uint8_t>> addresses;  // with prefix length
-  std::vector<IpAddress> gateways;                            // default routes, at most one a family
+  std::vector<IpAddress> gateways;  // default routes, at most one a family
   bool operator==(const NicSpec&) const = default;
 };
 
@@ -57,10 +58,11 @@ class Hypervisor {
 
   // Instances this driver made (and only those), sorted by id.
   virtual Result<std::vector<InstanceInfo>> list() = 0;
-  // Makes the instance or brings it to the spec. Its port devices exist when `devices_ready` runs, and no packet of
-  // the guest can have left before it returns: the switch puts the ports' policy in place there (DESIGN 3.16).
-  virtual void ensure_instance(const InstanceSpec&, std::function<Status(const InstanceInfo&)> devices_ready,
-                               Done) = 0;
+  // Makes the instance or brings it to the spec. Its port devices exist when `devices_ready` runs,
+  // and no packet of the guest can have left before it returns: the switch puts the ports' policy
+  // in place there (DESIGN 3.16). A stopped instance has no devices, so it is not called for one.
+  virtual void ensure_instance(const InstanceSpec&,
+                               std::function<Status(const InstanceInfo&)> devices_ready, Done) = 0;
   // Removes the instance and its devices; one that is not there is no error.
   virtual void remove_instance(const std::string& id, Done) = 0;
   // An instance or a device appeared, changed or died without us; nullptr ends it.

@@ -1,10 +1,12 @@
-// The kernel as the host agent sees it: links, the switch's programs, the switch's maps, and the two memory-mapped
-// arrays. Operation-level, so that the simulation's kernel holds the same bytes the real one would and survives a
-// simulated crash of the daemon, as the real one survives a real crash.
+// The kernel as the host agent sees it: links, the switch's programs, the switch's maps, and the
+// two memory-mapped arrays. Operation-level, so that the simulation's kernel holds the same bytes
+// the real one would and survives a simulated crash of the daemon, as the real one survives a real
+// crash.
 //
-// Threading: called on the strand only. Every call is one or a few system calls that do not wait for the network.
-// Errors: kNotFound when the object is gone (a device unplugged under us), kResourceExhausted when a map is full,
-// kUnimplemented when this kernel cannot do it; after an error the object is as it was before the call.
+// Threading: called on the strand only. Every call is one or a few system calls that do not wait
+// for the network. Errors: kNotFound when the object is gone (a device unplugged under us),
+// kResourceExhausted when a map is full, kUnimplemented when this kernel cannot do it; after an
+// error the object is as it was before the call.
 #pragma once
 
 #include <cstddef>
@@ -44,7 +46,8 @@ struct VxlanSpec {
 // The programs of the switch, by the traffic they see.
 enum class Program {
   kFromPort,     // ingress of a port's device: what the VM sends
-  kToPort,       // egress of a port's device: what reaches the VM without having come through our programs
+  kToPort,       // egress of a port's device: what reaches the VM without having come through our
+                 // programs
   kFromOverlay,  // ingress of the vxlan device: what other hosts send
 };
 
@@ -56,19 +59,20 @@ struct Attachment {
 
 // The maps that user space writes or reads by key. Layouts of keys and values: bpf/abi/.
 enum class Map {
-  kPortSlots,   // ifindex -> slot in the ports array
-  kAddresses,   // {port id, address} -> allowed source address of the port
-  kEndpoints,   // {vni, mac} -> where the endpoint is: local slot or remote VTEP
-  kNeighbors,   // {vni, ip} -> mac, for answering ARP and ND
-  kFlood,       // vni -> local slots and remote VTEPs that get broadcast and multicast
-  kGroups,      // {vni, ip} -> groups the address belongs to
-  kFlows,       // the flow table
-  kOverlay,     // 0 -> ifindex of the vxlan device; absent or 0: nothing leaves the host
+  kPortSlots,  // ifindex -> slot in the ports array
+  kAddresses,  // {port id, address} -> allowed source address of the port
+  kEndpoints,  // {vni, mac} -> where the endpoint is: local slot or remote VTEP
+  kNeighbors,  // {vni, ip} -> mac, for answering ARP and ND
+  kFlood,      // vni -> local slots and remote VTEPs that get broadcast and multicast
+  kGroups,     // {vni, ip} -> groups the address belongs to
+  kFlows,      // the flow table
+  kOverlay,    // 0 -> ifindex of the vxlan device; absent or 0: nothing leaves the host
 };
 
 struct SwitchCounters {
-  std::vector<std::uint64_t> drops;  // packets by enum ps_drop_reason, of all CPUs, since the maps were made
-  std::uint64_t flows = 0;           // entries of the flow table
+  std::vector<std::uint64_t>
+      drops;                // packets by enum ps_drop_reason, of all CPUs, since the maps were made
+  std::uint64_t flows = 0;  // entries of the flow table
 };
 
 class Kernel {
@@ -77,12 +81,14 @@ class Kernel {
 
   // --- links of the host's own network namespace
   virtual Result<std::vector<Link>> links() = 0;
-  // A vxlan device in collect_md mode, up. kAlreadyExists / kUnavailable (UDP port taken by a foreign device).
+  // A vxlan device in collect_md mode, up. kAlreadyExists / kUnavailable (UDP port taken by a
+  // foreign device).
   virtual Result<Link> create_vxlan(const VxlanSpec&) = 0;
   virtual Status delete_link(int ifindex) = 0;
   virtual Status set_link_up(int ifindex, bool up) = 0;
   virtual Status set_link_mtu(int ifindex, int mtu) = 0;
-  // Called on the strand after links came, went or changed; nullptr ends it. Coalesced: says only "look again".
+  // Called on the strand after links came, went or changed; nullptr ends it. Coalesced: says only
+  // "look again".
   virtual void on_links_changed(std::function<void()>) = 0;
 
   // --- programs; attaching what is attached, or detaching what is not, changes nothing
@@ -97,10 +103,12 @@ class Kernel {
   virtual Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) = 0;  // sorted by key bytes
 
   // --- memory shared with the programs; valid as long as the Kernel
-  virtual std::span<std::byte> arena() = 0;  // compiled policy, lines of 64 bytes (bpf/abi/policy.h)
+  virtual std::span<std::byte>
+  arena() = 0;  // compiled policy, lines of 64 bytes (bpf/abi/policy.h)
   virtual std::span<std::byte> ports() = 0;  // struct ps_port by slot (bpf/abi/port.h)
-  // Returns once no program that started before the call is still running: after it, memory that nothing points to
-  // may be reused (membarrier(2) MEMBARRIER_CMD_GLOBAL waits for an RCU grace period).
+  // Returns once no program that started before the call is still running: after it, memory that
+  // nothing points to may be reused (membarrier(2) MEMBARRIER_CMD_GLOBAL waits for an RCU grace
+  // period).
   virtual Status synchronize() = 0;
 
   // Cheap enough for every heartbeat.

@@ -1,0 +1,180 @@
+#include "host/sim/fake_kernel.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "abi/port.h"
+
+namespace penstock::host {
+
+FakeKernel::FakeKernel(std::size_t arena_bytes, std::size_t port_slots)
+    : arena_(arena_bytes / 8), ports_(port_slots * sizeof(ps_port) / 8) {}
+
+Status FakeKernel::changing() {
+  if (faults.calls_until_failure == 0)
+    return fail(Code::kUnavailable, "injected failure of a kernel call");
+  if (faults.calls_until_failure > 0) --faults.calls_until_failure;
+  return {};
+}
+void FakeKernel::changed() {
+  if (after_change) after_change();
+}
+
+Result<std::vector<Link>> FakeKernel::links() {
+  std::vector<Link> out;
+  for (const auto& [ifindex, link] : links_) out.push_back(link);
+  return out;
+}
+
+Result<Link> FakeKernel::create_vxlan(const VxlanSpec& spec) {
+  PENSTOCK_CHECK(changing());
+  if (faults.vxlan_port_taken)
+    return fail(Code::kUnavailable, fmt::format("create {}: UDP port {} is taken by another device",
+                                                spec.name, spec.udp_port));
+  for (auto& [ifindex, link] : links_) {
+    if (link.name != spec.name) continue;
+    if (link.alias != spec.alias)
+      return fail(Code::kAlreadyExists,
+                  fmt::format("create {}: a device has that name", spec.name));
+    link.mtu = spec.mtu;
+    link.up = true;
+    return link;
+  }
+  Link link;
+  link.name = spec.name;
+  link.kind = "vxlan";
+  link.alias = spec.alias;
+  link.mtu = spec.mtu;
+  link.up = true;
+  link.ifindex = add_link(link);
+  return link;
+}
+
+Status FakeKernel::delete_link(int ifindex) {
+  PENSTOCK_CHECK(changing());
+  if (!links_.contains(ifindex))
+    return fail(Code::kNotFound, fmt::format("delete device {}: no such device", ifindex));
+  remove_link(ifindex);
+  changed();
+  return {};
+}
+
+Status FakeKernel::set_link_up(int ifindex, bool up) {
+  PENSTOCK_CHECK(changing());
+  const auto found = links_.find(ifindex);
+  if (found == links_.end())
+    return fail(Code::kNotFound, fmt::format("set device {} up: no such device", ifindex));
+  found->second.up = up;
+  return {};
+}
+
+Status FakeKernel::set_link_mtu(int ifindex, int mtu) {
+  PENSTOCK_CHECK(changing());
+  const auto found = links_.find(ifindex);
+  if (found == links_.end())
+    return fail(Code::kNotFound, fmt::format("set MTU of device {}: no such device", ifindex));
+  found->second.mtu = mtu;
+  return {};
+}
+
+void FakeKernel::on_links_changed(std::function<void()> callback) {
+  links_changed_ = std::move(callback);
+}
+
+Status FakeKernel::attach(Attachment attachment) {
+  PENSTOCK_CHECK(changing());
+  if (faults.attach_denied_everywhere || faults.attach_denied.contains(attachment.ifindex))
+    return fail(
+        Code::kPermissionDenied,
+        fmt::format("attach tcx on device {}: Operation not permitted", attachment.ifindex));
+  if (!links_.contains(attachment.ifindex))
+    return fail(Code::kNotFound,
+                fmt::format("attach tcx on device {}: No such device", attachment.ifindex));
+  if (attachments_.insert(attachment).second) ++calls.attaches;
+  changed();
+  return {};
+}
+
+Status FakeKernel::detach(Attachment attachment) {
+  PENSTOCK_CHECK(changing());
+  if (attachments_.erase(attachment)) ++calls.attaches;
+  changed();
+  return {};
+}
+
+Result<std::vector<Attachment>> FakeKernel::attachments() {
+  return std::vector<Attachment>(attachments_.begin(), attachments_.end());
+}
+
+Status FakeKernel::map_put(Map map, ByteView key, ByteView value) {
+  PENSTOCK_CHECK(changing());
+  auto& content = maps_[map];
+  Bytes own_key(key.begin(), key.end());
+  if (faults.full.contains(map) && !content.contains(own_key))
+    return fail(Code::kResourceExhausted, "map update: No space left on device");
+  content[std::move(own_key)] = Bytes(value.begin(), value.end());
+  ++calls.writes;
+  changed();
+  return {};
+}
+
+Status FakeKernel::map_erase(Map map, ByteView key) {
+  PENSTOCK_CHECK(changing());
+  maps_[map].erase(Bytes(key.begin(), key.end()));
+  ++calls.writes;
+  changed();
+  return {};
+}
+
+Result<std::optional<Bytes>> FakeKernel::map_get(Map map, ByteView key) {
+  const auto& content = maps_[map];
+  const auto found = content.find(Bytes(key.begin(), key.end()));
+  if (found == content.end()) return std::nullopt;
+  return found->second;
+}
+
+Result<std::vector<std::pair<Bytes, Bytes>>> FakeKernel::map_dump(Map map) {
+  const auto& content = maps_[map];
+  return std::vector<std::pair<Bytes, Bytes>>(content.begin(), content.end());
+}
+
+std::span<std::byte> FakeKernel::arena() {
+  return std::as_writable_bytes(std::span(arena_));
+}
+std::span<std::byte> FakeKernel::ports() {
+  return std::as_writable_bytes(std::span(ports_));
+}
+
+Status FakeKernel::synchronize() {
+  ++calls.synchronizes;
+  return {};
+}
+
+Result<SwitchCounters> FakeKernel::counters() {
+  return SwitchCounters{};
+}
+
+int FakeKernel::add_link(Link link) {
+  link.ifindex = next_ifindex_++;
+  const int ifindex = link.ifindex;
+  links_[ifindex] = std::move(link);
+  if (links_changed_) links_changed_();
+  return ifindex;
+}
+
+void FakeKernel::remove_link(int ifindex) {
+  links_.erase(ifindex);
+  std::erase_if(attachments_, [&](const Attachment& a) { return a.ifindex == ifindex; });
+  if (links_changed_) links_changed_();
+}
+
+void FakeKernel::reboot() {
+  std::erase_if(links_, [](const auto& entry) { return !entry.second.kind.empty(); });
+  attachments_.clear();
+  maps_.clear();
+  std::ranges::fill(arena_, 0);
+  std::ranges::fill(ports_, 0);
+}
+
+}  // namespace penstock::host
