@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/kernel.h"
+#include "host/linux/flow_sweeper.h"
 #include "host/linux/link_netlink.h"
 #include "host/switch/switch.h"
 
@@ -11,8 +12,10 @@ namespace penstock::host {
 
 class LinuxKernel final : public Kernel {
  public:
-  LinuxKernel(std::unique_ptr<LinkNetlink> links, std::unique_ptr<Switch> programs)
-      : links_(std::move(links)), switch_(std::move(programs)) {}
+  // Runtime and log must outlive it. Expired flows are swept from now on.
+  LinuxKernel(Runtime& runtime, Log& log, std::unique_ptr<LinkNetlink> links,
+              std::unique_ptr<Switch> programs)
+      : links_(std::move(links)), switch_(std::move(programs)), sweeper_(runtime, log, *switch_) {}
 
   // What only the real switch has: ring buffers, counters, sweeps.
   Switch& programs() { return *switch_; }
@@ -45,9 +48,17 @@ class LinuxKernel final : public Kernel {
   std::span<std::byte> ports() override { return switch_->ports(); }
   Status synchronize() override { return switch_->synchronize(); }
 
+  Result<SwitchCounters> counters() override {
+    SwitchCounters counters;
+    for (const auto& drop : PENSTOCK_TRY(switch_->drops())) counters.drops.push_back(drop.packets);
+    counters.flows = sweeper_.entries();
+    return counters;
+  }
+
  private:
   std::unique_ptr<LinkNetlink> links_;
   std::unique_ptr<Switch> switch_;
+  FlowSweeper sweeper_;
 };
 
 }  // namespace penstock::host

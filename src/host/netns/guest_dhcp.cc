@@ -26,8 +26,9 @@ using linux_net::NetNamespace;
 namespace {
 
 constexpr char kBusybox[] = "/bin/busybox";
-// The descriptor under which the client's script is open in the client.
-constexpr int kScriptFd = 3;
+// The descriptor under which the client's script is open in the client, which uses 3 and 4 for
+// itself.
+constexpr int kScriptFd = 9;
 
 // udhcpc calls it with what happened as $1 and what was learned in the environment. `staticroutes`
 // (option 121) win over `router`, RFC 3442.
