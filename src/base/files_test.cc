@@ -54,7 +54,7 @@ TEST(SimFiles, ACrashKeepsOldOrNewContentNeverAMix) {
   int old_content = 0, new_content = 0;
   for (std::uint64_t seed = 0; seed < 64; ++seed) {
     SimClock clock(seed);
-    SimDisk disk;
+    SimFolder disk;
     disk.files["f"] = "old";
     {
       SimRuntime runtime(clock, {});
@@ -70,7 +70,7 @@ TEST(SimFiles, ACrashKeepsOldOrNewContentNeverAMix) {
 
 TEST(SimFiles, AFullDiskIsAnErrorAndTheOldContentStays) {
   SimClock clock(1);
-  SimDisk disk;
+  SimFolder disk;
   disk.files["f"] = "old";
   disk.full = true;
   SimRuntime runtime(clock, {});

@@ -12,8 +12,8 @@ Result<std::optional<std::string>> SimFiles::read(const std::string& path) {
 
 void SimFiles::replace(const std::string& path, std::string content, Done done) {
   // A crash before `done` may come before or after the rename: the dice say which.
-  const bool early = runtime_.random() & 1;
-  if (early && !disk_.full) disk_.files[path] = content;
+  const bool early = (runtime_.random() & 1) && !disk_.full;
+  if (early) disk_.files[path] = content;
   runtime_.after(disk_.write_time, [this, path, content = std::move(content),
                                     done = std::move(done), early]() mutable {
     if (disk_.full && !early)

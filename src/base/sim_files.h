@@ -1,4 +1,4 @@
-// Files of a simulated program. The SimDisk outlives crashes of the program; what was not done when
+// Files of a simulated program. The SimFolder outlives crashes of the program; what was not done when
 // it crashed is there or not, by the dice.
 #pragma once
 
@@ -11,7 +11,7 @@
 
 namespace penstock {
 
-struct SimDisk {
+struct SimFolder {
   std::map<std::string, std::string> files;
   bool full = false;               // every replacement fails
   Duration write_time{1'000'000};  // from the call to done
@@ -19,14 +19,14 @@ struct SimDisk {
 
 class SimFiles final : public Files {
  public:
-  SimFiles(Runtime& runtime, SimDisk& disk) : runtime_(runtime), disk_(disk) {}
+  SimFiles(Runtime& runtime, SimFolder& disk) : runtime_(runtime), disk_(disk) {}
 
   Result<std::optional<std::string>> read(const std::string& path) override;
   void replace(const std::string& path, std::string content, Done) override;
 
  private:
   Runtime& runtime_;
-  SimDisk& disk_;
+  SimFolder& disk_;
 };
 
 }  // namespace penstock
