@@ -76,6 +76,11 @@ Status make_folder(const std::string& path) {
   return fail_errno(errno, "make " + path);
 }
 
+// A folder of its own: --bpffs may be the root of a mount, which cannot be removed.
+std::string pins(const Options& options) {
+  return options.bpffs + "/switch";
+}
+
 // Ends with instances, overlay device, programs and pins of this host gone; foreign things stay.
 class Cleanup {
  public:
@@ -95,7 +100,8 @@ class Cleanup {
     const auto links = PENSTOCK_TRY(LinkNetlink::open(runtime_, log_));
     for (const auto& link : PENSTOCK_TRY(links->links()))
       if (link.alias.starts_with("penstock:")) PENSTOCK_CHECK(links->delete_link(link.ifindex));
-    PENSTOCK_CHECK(Switch::remove_all(options_.bpffs));
+    PENSTOCK_CHECK(Switch::remove_all(pins(options_)));
+    ::rmdir(options_.bpffs.c_str());  // stays when it is a mount or holds something else
     ::unlink((options_.state + "/intent").c_str());
     return outcome_;
   }
@@ -119,6 +125,7 @@ int run(const Options& options) {
   RealRuntime runtime(tunables);
   for (const auto& folder : {options.state, options.run})
     if (const auto made = make_folder(folder); !made) return stopped(log, made.error());
+  if (const auto made = make_folder(options.bpffs); !made) return stopped(log, made.error());
   if (options.cleanup) {
     const auto done = Cleanup(runtime, log, options).run();
     return done ? 0 : stopped(log, done.error());
@@ -131,7 +138,7 @@ int run(const Options& options) {
   std::unique_ptr<GuestService> guests;
   const auto opened = [&]() -> Status {
     auto links = PENSTOCK_TRY(LinkNetlink::open(runtime, log));
-    auto programs = PENSTOCK_TRY(Switch::open({.directory = options.bpffs}, tunables, log));
+    auto programs = PENSTOCK_TRY(Switch::open({.directory = pins(options)}, tunables, log));
     kernel = std::make_unique<LinuxKernel>(runtime, log, std::move(links), std::move(programs));
     netns = PENSTOCK_TRY(NetnsHypervisor::open(runtime, log, options.run));
     guests = PENSTOCK_TRY(GuestService::open(runtime, log, kernel->programs()));
