@@ -86,8 +86,9 @@ class Marker {
   // The ports of a VM, or the one NIC named.
   void mark_ports(const std::string& tenant, const std::string& name,
                   const std::string& nic_name = {}) {
-    for (const auto* snapshot : {&old(), &now()}) {
-      const auto vm = snapshot->find<v1::VirtualMachine>(tenant, name);
+    const auto o = old().find<v1::VirtualMachine>(tenant, name);
+    const auto n = now().find<v1::VirtualMachine>(tenant, name);
+    for (const auto& vm : {o, n == o ? nullptr : n}) {
       if (!vm || host_of(*vm).empty()) continue;
       for (const auto& nic : vm->spec().nics())
         if (nic_name.empty() || nic.name() == nic_name)
@@ -161,19 +162,23 @@ class Marker {
   }
 
   void enablement(const EnablementPtr& o, const EnablementPtr& n) {
+    const auto& tenant = (o ? o : n)->metadata().tenant();
+    if (o) mark_target(tenant, o->spec());
+    if (n && !(o && same_target(o->spec(), n->spec()))) mark_target(tenant, n->spec());
     for (const auto& e : {o, n}) {
       if (!e) continue;
-      const auto& tenant = e->metadata().tenant();
-      const auto& spec = e->spec();
-      for (const auto* snapshot : {&old(), &now()}) mark_target(*snapshot, tenant, spec);
-      const auto& profile = spec.profile();
+      const auto& profile = e->spec().profile();
       if (old().profile_enabled_in(profile, tenant) != now().profile_enabled_in(profile, tenant))
         mark_policies(profile, hosts_of_tenant(tenant));
     }
   }
 
-  void mark_target(const Snapshot& snapshot, const std::string& tenant,
-                   const v1::EnablementSpec& spec) {
+  static bool same_target(const v1::EnablementSpec& a, const v1::EnablementSpec& b) {
+    return a.target_case() == b.target_case() && a.vm() == b.vm() && a.pool() == b.pool() &&
+           a.network() == b.network() && same(a.nic(), b.nic());
+  }
+
+  void mark_target(const std::string& tenant, const v1::EnablementSpec& spec) {
     switch (spec.target_case()) {
       case v1::EnablementSpec::kVm:
         mark_ports(tenant, spec.vm());
@@ -182,16 +187,21 @@ class Marker {
         mark_ports(tenant, spec.nic().vm(), spec.nic().nic());
         break;
       case v1::EnablementSpec::kPool:
-        for (const auto& vm : snapshot.vms_of_pool(tenant, spec.pool())) mark_ports(tenant, vm);
+        for (const auto& vm : members(tenant, spec.pool())) mark_ports(tenant, vm);
         break;
       case v1::EnablementSpec::kNetwork:
-        for (const auto& host : snapshot.hosts_of_network(tenant, spec.network()))
-          for (const auto& nic : snapshot.nics_of_network(tenant, spec.network(), host))
-            mark(host, ItemRef::port_of(nic.port_id));
+        for (const auto* snapshot : {&old(), &now()})
+          for (const auto& host : snapshot->hosts_of_network(tenant, spec.network()))
+            for (const auto& nic : snapshot->nics_of_network(tenant, spec.network(), host))
+              mark(host, ItemRef::port_of(nic.port_id));
         break;
       case v1::EnablementSpec::TARGET_NOT_SET:
         break;
     }
+  }
+
+  Names members(const std::string& tenant, const std::string& pool) const {
+    return join(old().vms_of_pool(tenant, pool), now().vms_of_pool(tenant, pool));
   }
 
   void pool(const PoolPtr& o, const PoolPtr& n) {
@@ -273,10 +283,8 @@ class Marker {
     mark_policies(name, join(old().hosts_with_vms(), now().hosts_with_vms()));
     if (!definition_changed && o && n && same_steps(name, *o, *n)) return;
     for (const auto* snapshot : {&old(), &now()})
-      for (const auto& key : snapshot->enablements_of_profile(name)) {
-        const auto e = snapshot->find<v1::Enablement>(key.tenant, key.name);
-        for (const auto* other : {&old(), &now()}) mark_target(*other, key.tenant, e->spec());
-      }
+      for (const auto& key : snapshot->enablements_of_profile(name))
+        mark_target(key.tenant, snapshot->find<v1::Enablement>(key.tenant, key.name)->spec());
   }
 
   // Whether the steps of ports come out the same: the levels with their being per tenant, the

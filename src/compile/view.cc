@@ -87,21 +87,50 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
   return out;
 }
 
-std::vector<v1::StepIntent> View::steps_of(const v1::VirtualMachine& vm, const v1::Nic& nic) {
+const std::vector<View::SelectingPool>& View::selecting_pools(const std::string& tenant) {
+  auto it = pools_.find(tenant);
+  if (it != pools_.end()) return it->second;
+  auto& out = pools_[tenant];
+  for (const auto& name : snapshot_.pools_enabled(tenant))
+    if (auto pool = snapshot_.find<v1::VmPool>(tenant, name); pool && pool->spec().has_selector())
+      out.push_back({std::move(pool), snapshot_.enablements_on_pool(tenant, name)});
+  return out;
+}
+
+std::vector<std::string> View::enablements_of(const v1::VirtualMachine& vm, const v1::Nic& nic) {
   const auto& tenant = vm.metadata().tenant();
   const auto& name = vm.metadata().name();
-  // Most specific first; the first one of a profile wins.
-  auto enablements = snapshot_.enablements_on_nic(tenant, name, nic.name());
+  auto out = snapshot_.enablements_on_nic(tenant, name, nic.name());
   const auto more = [&](std::vector<std::string> names) {
-    enablements.insert(enablements.end(), std::make_move_iterator(names.begin()),
-                       std::make_move_iterator(names.end()));
+    out.insert(out.end(), std::make_move_iterator(names.begin()),
+               std::make_move_iterator(names.end()));
   };
   more(snapshot_.enablements_on_vm(tenant, name));
-  if (snapshot_.pools_enabled(tenant))
-    for (const auto& pool : snapshot_.pools_of_vm(tenant, name))
-      more(snapshot_.enablements_on_pool(tenant, pool));
+  std::map<std::string, std::vector<std::string>> through;
+  for (const auto& pool : snapshot_.pools_naming(tenant, name))
+    through.emplace(pool, snapshot_.enablements_on_pool(tenant, pool));
+  for (const auto& [pool, enablements] : selecting_pools(tenant))
+    if (matches(pool->spec().selector(), vm.metadata().labels()))
+      through.emplace(pool->metadata().name(), enablements);
+  for (auto& [pool, enablements] : through) more(std::move(enablements));
   more(snapshot_.enablements_on_network(tenant, nic.network()));
+  return out;
+}
 
+std::vector<v1::StepIntent> View::steps_of(const v1::VirtualMachine& vm, const v1::Nic& nic) {
+  const auto enablements = enablements_of(vm, nic);
+  if (enablements.empty()) return {};
+  std::string key = vm.metadata().tenant();
+  for (const auto& name : enablements) key += '/' + name;
+  auto it = steps_.find(key);
+  if (it == steps_.end())
+    it = steps_.emplace(std::move(key), make_steps(vm.metadata().tenant(), enablements)).first;
+  return it->second;
+}
+
+// The first enablement of a profile wins.
+std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
+                                             const std::vector<std::string>& enablements) {
   std::map<std::pair<int, std::string>, v1::StepIntent> ordered;
   std::set<std::string> seen;
   for (const auto& e : enablements) {

@@ -83,8 +83,21 @@ class View {
   PlanCache& plans_;
   std::optional<std::map<std::string, std::shared_ptr<const ProfilePlan>>> profiles_;
   std::map<std::string, v1::LabelSelector> selectors_;
+  struct SelectingPool {
+    std::shared_ptr<const v1::VmPool> pool;
+    std::vector<std::string> enablements;
+  };
+  std::map<std::string, std::vector<SelectingPool>, std::less<>> pools_;  // by tenant
+  std::map<std::string, std::vector<v1::StepIntent>>
+      steps_;                       // by tenant and enablements: most ports have the same
   std::map<ItemRef, Item> shared_;  // policies and groups: the same on every host
 
+  // Pools with a selector and something enabled on them.
+  const std::vector<SelectingPool>& selecting_pools(const std::string& tenant);
+  // Names, the most specific first, of what is enabled for a NIC.
+  std::vector<std::string> enablements_of(const v1::VirtualMachine&, const v1::Nic&);
+  std::vector<v1::StepIntent> make_steps(const std::string& tenant,
+                                         const std::vector<std::string>& enablements);
   std::optional<Item> switch_item(const v1::Host&, const std::string& name) const;
   std::optional<Item> network_item(const v1::Host&, const std::string& tenant,
                                    const std::string& name) const;

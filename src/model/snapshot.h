@@ -151,8 +151,10 @@ class Snapshot {
   std::vector<ObjectKey> enablements_of_profile(std::string_view profile) const;
   std::vector<std::string> enablements_of_profile(std::string_view profile,
                                                   std::string_view tenant) const;
-  bool pools_enabled(
-      std::string_view tenant) const;  // whether anything is enabled on any of its pools
+  // The tenant's pools on which anything is enabled.
+  std::vector<std::string> pools_enabled(std::string_view tenant) const;
+  // The pools that name the VM; those whose selector matches it are not among them.
+  std::vector<std::string> pools_naming(std::string_view tenant, std::string_view vm) const;
   bool profile_enabled_in(std::string_view profile, std::string_view tenant) const;
   std::vector<std::string> profiles_of_definition(std::string_view definition) const;
 

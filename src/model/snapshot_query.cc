@@ -160,8 +160,12 @@ std::vector<std::string> Snapshot::enablements_of_profile(std::string_view profi
                                                           std::string_view tenant) const {
   return rests(state_->index[kOfProfile], join_prefix(profile, tenant));
 }
-bool Snapshot::pools_enabled(std::string_view tenant) const {
-  return has_prefix(state_->index[kOnPool], join_prefix(tenant));
+std::vector<std::string> Snapshot::pools_enabled(std::string_view tenant) const {
+  return first_parts(state_->index[kOnPool], join_prefix(tenant));
+}
+std::vector<std::string> Snapshot::pools_naming(std::string_view tenant,
+                                                std::string_view vm) const {
+  return rests(state_->index[kPoolNames], join_prefix(tenant, vm));
 }
 bool Snapshot::profile_enabled_in(std::string_view profile, std::string_view tenant) const {
   return has_prefix(state_->index[kOfProfile], join_prefix(profile, tenant));
