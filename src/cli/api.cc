@@ -128,8 +128,9 @@ Result<Json> Api::call(const HttpRequest& request, std::chrono::milliseconds tim
   }
   if (answer.body.empty()) return Json::object();
   Json json = Json::parse(answer.body, nullptr, /*allow_exceptions=*/false);
-  if (json.is_discarded()) {
-    return fail(Code::kInternal, fmt::format("server {}: the answer is not JSON", server().text()),
+  if (!json.is_object()) {
+    return fail(Code::kInternal,
+                fmt::format("server {}: the answer is not a JSON object", server().text()),
                 "is this a Penstock server?");
   }
   return json;

@@ -50,6 +50,10 @@ class Api {
 
   // Reads then wait this long, not longer: completion must not hang a prompt.
   void set_timeout(std::chrono::milliseconds timeout) { timeout_ = timeout; }
+  // Called each second while an answer is waited for.
+  void set_waiting(std::function<void(std::chrono::seconds)> waiting) {
+    http_.set_waiting(std::move(waiting));
+  }
   const ServerAddress& server() const { return http_.server(); }
 
  private:

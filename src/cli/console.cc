@@ -101,8 +101,14 @@ void Console::error(const Error& error) {
     if (error.details.size() == 1 && error.message == text && detail.hint.empty()) continue;
     note(fmt::format("  {}{}", text, detail.hint.empty() ? "" : "; " + detail.hint));
   }
-  if (error.hint.empty()) return;
-  note(error.hint.starts_with("penstock ") ? "Try: " + error.hint : "Hint: " + error.hint);
+  hint(error.hint);
+}
+
+void Console::hint(std::string_view text) {
+  if (text.empty()) return;
+  const auto command = text.starts_with("penstock ") ? 0 : text.find(": penstock ");
+  if (command == std::string_view::npos) return note(fmt::format("Hint: {}", text));
+  note(fmt::format("Try: {}", text.substr(text.find("penstock ", command))));
 }
 
 void Console::progress(std::string_view text) {

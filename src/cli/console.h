@@ -38,6 +38,10 @@ class Console {
   // "Try: ..." on out or err. The command must parse: tests run each one through the parser.
   void try_next(std::string_view command) { line("Try: " + std::string(command)); }
 
+  // "see: penstock catalog" as the command to try, anything else as it is. To err; nothing when it
+  // is empty.
+  void hint(std::string_view text);
+
   // Says what is wrong in the form of every error: answer, fields, next command. To err.
   void error(const Error&);
 

@@ -59,14 +59,18 @@ Result<std::filesystem::path> config_path(const Io& io) {
               "set PENSTOCK_SERVER and PENSTOCK_TOKEN instead");
 }
 
+Settings merge_settings(const Io& io, const GlobalOptions& options, const Settings& file) {
+  return {
+      .server = first_of(options.server, io.env("PENSTOCK_SERVER"), file.server, kDefaultServer),
+      .token = first_of(options.token, io.env("PENSTOCK_TOKEN"), file.token, ""),
+      .tenant = first_of(options.tenant, io.env("PENSTOCK_TENANT"), file.tenant, "")};
+}
+
 Result<Settings> load_settings(const Io& io, const GlobalOptions& options) {
   Settings file;
   // No home is no obstacle as long as nothing is to be stored.
   if (const auto path = config_path(io)) file = PENSTOCK_TRY(read_file(*path));
-  return Settings{
-      .server = first_of(options.server, io.env("PENSTOCK_SERVER"), file.server, kDefaultServer),
-      .token = first_of(options.token, io.env("PENSTOCK_TOKEN"), file.token, ""),
-      .tenant = first_of(options.tenant, io.env("PENSTOCK_TENANT"), file.tenant, "")};
+  return merge_settings(io, options, file);
 }
 
 Status store_settings(const std::filesystem::path& path, const Settings& settings) {

@@ -27,7 +27,11 @@ inline constexpr std::string_view kDefaultServer = "http://127.0.0.1:7780";
 // $XDG_CONFIG_HOME/penstock/config.json, else $HOME/.config/penstock/config.json.
 Result<std::filesystem::path> config_path(const Io&);
 
-// kInvalidArgument with the file's name when it is not a JSON object of strings.
+// What flags and environment say, and for the rest `file`.
+Settings merge_settings(const Io&, const GlobalOptions&, const Settings& file);
+
+// The same with the configuration file. kInvalidArgument with the file's name when it is not a JSON
+// object of strings.
 Result<Settings> load_settings(const Io&, const GlobalOptions&);
 
 // Stores what is given, keeps the rest; mode 0600, replaced as a whole.

@@ -23,6 +23,9 @@ Result<Api*> Invocation::api() {
   if (!api_) {
     const Settings& found = *PENSTOCK_TRY(settings());
     api_ = std::make_unique<Api>(PENSTOCK_TRY(parse_server(found.server)), found.token);
+    api_->set_waiting([this](std::chrono::seconds waited) {
+      console_.progress(fmt::format("waiting for {}, {} s", api_->server().text(), waited.count()));
+    });
   }
   return api_.get();
 }
@@ -31,6 +34,10 @@ Exit Invocation::usage(std::string_view message, std::string_view try_command) {
   console_.note(fmt::format("usage: {}", message));
   console_.note(fmt::format("Try: {}", try_command));
   return Exit::kUsage;
+}
+
+Exit Invocation::usage(const Error& error, std::string_view try_command) {
+  return usage(error.hint.empty() ? error.message : error.message + "; " + error.hint, try_command);
 }
 
 Verb& Verbs::add(std::string name, std::string description, std::vector<std::string> examples,

@@ -32,6 +32,7 @@ class Invocation {
 
   Console& console() { return console_; }
   const Io& io() const { return io_; }
+  const GlobalOptions& options() const { return options_; }
   // Flag, then environment, then the configuration file, then the default. A broken configuration
   // file is an error.
   Result<const Settings*> settings();
@@ -41,6 +42,7 @@ class Invocation {
   // For misuse that the parser cannot see ("--watch needs a table"): says it and gives
   // Exit::kUsage.
   Exit usage(std::string_view message, std::string_view try_command);
+  Exit usage(const Error&, std::string_view try_command);
 
  private:
   const Io& io_;
@@ -58,14 +60,17 @@ enum class Complete {
   kNothing,
   kFile,
   kKind,        // "vm", "network", ...
-  kNameOfKind,  // a name of the kind typed before
-  kReference,   // "vm/acme/web-1"
+  kNameOfKind,  // a name of the kind in `words`
+  kObject,      // "vm/acme/web-1", or a kind and then a name
+  kTarget,      // "vm/NAME", "nic/VM/NIC", "pool/NAME", "network/NAME"
+  kCatalog,     // a profile of the tenant's catalog
+  kLevel,       // a level of the profile typed before
   kWords,       // the words given
 };
 struct Place {
   std::string option;  // "--level"; empty: the next positional
   Complete what = Complete::kNothing;
-  std::vector<std::string> words;  // of kWords; for kNameOfKind: the kind, when it is fixed
+  std::vector<std::string> words;  // of kWords; of kNameOfKind: the kind
 };
 
 struct Verb {

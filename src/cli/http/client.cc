@@ -1,13 +1,15 @@
 #include "cli/http/client.h"
 
 #include <optional>
+#include <vector>
 
 #include <fmt/format.h>
-#include <boost/asio/connect.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http.hpp>
 
 namespace penstock::cli {
@@ -16,6 +18,9 @@ namespace {
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using tcp = boost::asio::ip::tcp;
+// TCP or a Unix socket, decided when it connects.
+using Endpoint = boost::asio::generic::stream_protocol::endpoint;
+using Stream = beast::basic_stream<boost::asio::generic::stream_protocol>;
 using Clock = std::chrono::steady_clock;
 
 // Answers are bounded by what one page or one batch may be; a list of 10,000 objects fits with
@@ -32,6 +37,7 @@ bool is_port(std::string_view text) {
 }  // namespace
 
 std::string ServerAddress::text() const {
+  if (!path.empty()) return "unix:" + path;
   return host.find(':') == std::string::npos ? fmt::format("http://{}:{}", host, port)
                                              : fmt::format("http://[{}]:{}", host, port);
 }
@@ -42,13 +48,18 @@ Result<ServerAddress> parse_server(std::string_view text) {
                 "a server is written like " + hint);
   };
   std::string_view rest = text;
+  if (rest.starts_with("unix:")) {
+    rest.remove_prefix(5);
+    if (!rest.starts_with('/')) return bad("the path of a Unix socket starts with /", "unix:/run/penstock/server.sock");
+    return ServerAddress{.host = "localhost", .port = "0", .path = std::string(rest)};
+  }
   if (rest.starts_with("https://")) return bad("https is not supported yet");
   if (rest.starts_with("http://")) rest.remove_prefix(7);
   while (rest.ends_with('/')) rest.remove_suffix(1);
   if (rest.empty()) return bad("no host");
   if (rest.find_first_of("/?#@ ") != std::string_view::npos)
     return bad("more than a host and a port");
-  ServerAddress server{.host = std::string(rest), .port = "7780"};
+  ServerAddress server{.host = std::string(rest), .port = "7780", .path = {}};
   if (rest.starts_with('[')) {
     const auto end = rest.find(']');
     if (end == std::string_view::npos) return bad("no closing bracket", "http://[::1]:7780");
@@ -74,15 +85,21 @@ struct HttpClient::Connection {
   ServerAddress server;
   std::string token;
   boost::asio::io_context io{1};
-  std::optional<beast::tcp_stream> stream;
+  std::optional<Stream> stream;
   beast::flat_buffer buffer;
+  std::function<void(std::chrono::seconds)> waiting;
 
   template <typename Start>
   beast::error_code run(Start start) {
     beast::error_code result;
     start([&result](beast::error_code error, auto&&...) { result = error; });
     io.restart();
-    io.run();
+    const auto began = Clock::now();
+    while (!io.stopped()) {
+      io.run_for(std::chrono::seconds(1));
+      const auto waited = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - began);
+      if (!io.stopped() && waiting) waiting(waited);
+    }
     return result;
   }
 
@@ -98,19 +115,28 @@ struct HttpClient::Connection {
                 "penstock login --server http://127.0.0.1:7780");
   }
 
-  Status connect() {
+  std::vector<Endpoint> endpoints(beast::error_code& failed) {
+    if (!server.path.empty()) return {boost::asio::local::stream_protocol::endpoint(server.path)};
+    std::vector<Endpoint> found;
     tcp::resolver resolver(io);
+    for (const auto& entry : resolver.resolve(server.host, server.port, failed)) found.push_back(entry.endpoint());
+    return found;
+  }
+
+  Status connect() {
     beast::error_code failed;
-    const auto found = resolver.resolve(server.host, server.port, failed);
+    const auto found = endpoints(failed);
     if (failed) return unreachable(failed, "resolve");
-    stream.emplace(io);
-    stream->expires_after(kConnectTimeout);
-    if (const auto error = run([&](auto done) { stream->async_connect(found, std::move(done)); })) {
-      return unreachable(error, "connect");
+    for (const auto& endpoint : found) {
+      stream.emplace(io);
+      stream->expires_after(kConnectTimeout);
+      failed = run([&](auto done) { stream->async_connect(endpoint, std::move(done)); });
+      if (failed) continue;
+      beast::error_code ignored;  // a Unix socket has no such option
+      stream->socket().set_option(tcp::no_delay(true), ignored);
+      return {};
     }
-    beast::error_code ignored;
-    stream->socket().set_option(tcp::no_delay(true), ignored);
-    return {};
+    return unreachable(failed, "connect");
   }
 
   http::request<http::string_body> message(const HttpRequest& request) const {
@@ -166,6 +192,9 @@ HttpClient::~HttpClient() = default;
 
 const ServerAddress& HttpClient::server() const {
   return connection_->server;
+}
+void HttpClient::set_waiting(std::function<void(std::chrono::seconds)> waiting) {
+  connection_->waiting = std::move(waiting);
 }
 
 Result<HttpResponse> HttpClient::call(const HttpRequest& request,

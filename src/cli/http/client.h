@@ -14,10 +14,11 @@ namespace penstock::cli {
 struct ServerAddress {
   std::string host;  // name or address, IPv6 without brackets
   std::string port;
-  std::string text() const;  // "http://127.0.0.1:7780"
+  std::string path;          // of a Unix socket instead
+  std::string text() const;  // "http://127.0.0.1:7780", "unix:/run/penstock/server.sock"
 };
 
-// "http://host:port", "host:port" or "host"; the port is 7780 when it is missing. https is refused
+// "http://host:port", "host:port", "host" or "unix:/path"; the port is 7780 when it is missing. https is refused
 // with the reason.
 Result<ServerAddress> parse_server(std::string_view);
 
@@ -49,6 +50,9 @@ class HttpClient {
                               std::chrono::steady_clock::time_point deadline);
 
   const ServerAddress& server() const;
+
+  // Called after each further second of waiting for an answer.
+  void set_waiting(std::function<void(std::chrono::seconds)> waiting);
 
  private:
   struct Connection;

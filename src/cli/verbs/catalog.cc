@@ -1,0 +1,62 @@
+#include <fmt/format.h>
+
+#include "cli/api.h"
+#include "cli/flags.h"
+#include "cli/format.h"
+#include "cli/verbs/verbs.h"
+
+namespace penstock::cli {
+namespace {
+
+struct Options {
+  std::string vm, query, category;
+  OutputOptions output;
+};
+
+Result<Exit> catalog(Invocation& inv, const Options& options) {
+  constexpr std::string_view kTry = "penstock catalog --vm TENANT/NAME";
+  const auto form = parse_output(options.output);
+  if (!form) return inv.usage(form.error(), kTry);
+  const Kind& kind = **kind_named("CatalogEntry");
+  if (const auto columns = columns_of(kind, *form); !columns)
+    return inv.usage(columns.error(), kTry);
+  std::string tenant = PENSTOCK_TRY(inv.settings())->tenant;
+  Query query;
+  if (!options.vm.empty()) {
+    const auto vm = parse_name(kind_of<v1::VirtualMachine>(), options.vm, tenant);
+    if (!vm) return inv.usage(vm.error(), kTry);
+    tenant = vm->tenant;
+    query.emplace_back("vm", vm->name);
+  }
+  if (tenant.empty()) return inv.usage("the catalog of which tenant? give --tenant or --vm", kTry);
+  if (!options.query.empty()) query.emplace_back("query", options.query);
+  if (!options.category.empty()) query.emplace_back("category", options.category);
+  Api& api = *PENSTOCK_TRY(inv.api());
+  const Json answer = PENSTOCK_TRY(api.read("/v1/tenants/" + encode(tenant) + "/catalog", query));
+  Json entries = at(answer, "entries");
+  if (entries.is_null()) entries = Json::array();
+  if (entries.empty() && form->is_table()) {
+    inv.console().note(fmt::format("nothing in the catalog of {}", tenant));
+    return Exit::kDone;
+  }
+  PENSTOCK_CHECK(print_objects(inv.console(), kind, entries, false, *form, false));
+  return Exit::kDone;
+}
+
+}  // namespace
+
+void add_catalog_verb(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  Verb& verb =
+      verbs.add("catalog", "the services you can enable, and on a given VM whether and why not",
+                {"penstock catalog --tenant acme", "penstock catalog --vm acme/web-1",
+                 "penstock catalog --tenant acme --query firewall -o wide"});
+  verb.app->add_option("--vm", options->vm, "usable for this VM?");
+  verb.app->add_option("--query", options->query, "words in name, description or vendor");
+  verb.app->add_option("--category", options->category, "only of this category");
+  verb.completes({"--vm", Complete::kNameOfKind, {"vm"}});
+  options->output.declare(verb, /*tables=*/true);
+  verb.on([options](Invocation& inv) { return catalog(inv, *options); });
+}
+
+}  // namespace penstock::cli

@@ -1,0 +1,102 @@
+#include <fmt/format.h>
+
+#include "cli/api.h"
+#include "cli/flags.h"
+#include "cli/format.h"
+#include "cli/verbs/verbs.h"
+#include "cli/watching.h"
+
+namespace penstock::cli {
+namespace {
+
+constexpr std::string_view kTry = "penstock get vms";
+
+struct Options {
+  std::vector<std::string> words;
+  std::string selector, deadline;
+  bool all_tenants = false, watch = false;
+  OutputOptions output;
+};
+
+Result<Exit> get_named(Invocation& inv, const std::vector<ObjectRef>& refs, const Output& form) {
+  Api& api = *PENSTOCK_TRY(inv.api());
+  Json objects = Json::array();
+  for (const auto& ref : refs) {
+    if (ref.kind != refs[0].kind) return inv.usage("only objects of one kind at a time", kTry);
+    objects.push_back(PENSTOCK_TRY(api.get(ref.location())));
+  }
+  PENSTOCK_CHECK(
+      print_objects(inv.console(), *refs[0].kind, objects, refs.size() == 1, form, false));
+  return Exit::kDone;
+}
+
+Result<Exit> get_all(Invocation& inv, const Kind& kind, const Options& options,
+                     const Output& form) {
+  std::string tenant = options.all_tenants ? "" : PENSTOCK_TRY(inv.settings())->tenant;
+  if (!kind.tenant_scoped) tenant.clear();
+  const bool with_tenant = kind.tenant_scoped && tenant.empty();
+  Api& api = *PENSTOCK_TRY(inv.api());
+  const Location location{kind.plural, tenant, ""};
+  if (options.watch) {
+    return watch_kind(inv.console(), api, kind, location,
+                      {.selector = options.selector, .name = {}, .deadline = options.deadline},
+                      form, with_tenant);
+  }
+  const Json objects = PENSTOCK_TRY(api.list(location, options.selector));
+  if (objects.empty() && form.is_table()) {
+    // Said on err, so that `get ... | wc -l` counts nothing.
+    inv.console().note(fmt::format("no {}{}{}", kind.plural,
+                                   tenant.empty() ? "" : " in tenant " + tenant,
+                                   options.selector.empty() ? "" : " with " + options.selector));
+    return Exit::kDone;
+  }
+  PENSTOCK_CHECK(print_objects(inv.console(), kind, objects, false, form, with_tenant));
+  return Exit::kDone;
+}
+
+Result<Exit> get(Invocation& inv, const Options& options) {
+  const auto form = parse_output(options.output);
+  if (!form) return inv.usage(form.error(), kTry);
+  const auto& words = options.words;
+  if (words.size() == 1 && words[0].find('/') == std::string::npos) {
+    const auto kind = kind_named(words[0]);
+    if (!kind) return inv.usage(kind.error(), kTry);
+    if ((*kind)->name == "CatalogEntry") {
+      return inv.usage("the catalog has a verb of its own", "penstock catalog");
+    }
+    if (const auto columns = columns_of(**kind, *form); !columns)
+      return inv.usage(columns.error(), kTry);
+    return get_all(inv, **kind, options, *form);
+  }
+  if (options.watch)
+    return inv.usage("one object is watched by `watch`", "penstock watch vm acme/web-1");
+  if (!options.selector.empty())
+    return inv.usage("--selector is of no use with a name", "penstock get vms -l role=web");
+  const auto refs = parse_refs(words, PENSTOCK_TRY(inv.settings())->tenant);
+  if (!refs) return inv.usage(refs.error(), kTry);
+  if (const auto columns = columns_of(*(*refs)[0].kind, *form); !columns)
+    return inv.usage(columns.error(), kTry);
+  return get_named(inv, *refs, *form);
+}
+
+}  // namespace
+
+void add_get_verb(Verbs& verbs) {
+  auto options = std::make_shared<Options>();
+  Verb& verb =
+      verbs.add("get", "objects of a kind, or some of them by name",
+                {"penstock get vms --tenant acme", "penstock get vms -A -l role=web --sort-by HOST",
+                 "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
+                 "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
+                 "{.status.host}{\"\\n\"}{end}'"});
+  verb.app->add_option("what", options->words, "KIND, KIND NAME... or KIND/NAME...")->required();
+  verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
+  verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");
+  verb.app->add_flag("-w,--watch", options->watch, "go on with what changes");
+  verb.app->add_option("--deadline", options->deadline, "of --watch: end after 10s, 5m");
+  verb.completes({"", Complete::kObject, {}});
+  options->output.declare(verb, /*tables=*/true);
+  verb.on([options](Invocation& inv) { return get(inv, *options); });
+}
+
+}  // namespace penstock::cli

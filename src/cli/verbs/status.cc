@@ -1,0 +1,61 @@
+#include <fmt/format.h>
+
+#include "cli/api.h"
+#include "cli/format.h"
+#include "cli/verbs/verbs.h"
+
+namespace penstock::cli {
+namespace {
+
+void show(Console& console, const Json& status) {
+  const Json& problems = at(status, "problems");
+  const auto& hosts = at(status, "hosts");
+  std::size_t applied = 0;
+  for (const auto& host : hosts) applied += at(host, "state") == "APPLIED";
+  const bool good = problems.empty() && applied == hosts.size();
+  console.line(
+      fmt::format("{}: {} of {} hosts applied; revision {}",
+                  good ? console.paint(Tone::kGood, "ok") : console.paint(Tone::kBad, "not ok"),
+                  applied, hosts.size(), number_at(at(status, "revision"))));
+  for (const auto& problem : problems) console.line("  problem: " + text_at(problem));
+  for (const auto& host : hosts) {
+    if (at(host, "state") == "APPLIED") continue;
+    const auto message = text_at(at(host, "message"));
+    console.line(fmt::format("  {} {} at revision {}{}", text_at(at(host, "host")),
+                             text_at(at(host, "state")), number_at(at(host, "appliedRevision")),
+                             message.empty() ? "" : ": " + message));
+  }
+  std::string counts;
+  for (const auto& [kind, count] : at(status, "objects").items()) {
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", number_at(count), kind);
+  }
+  if (!counts.empty()) console.line("  " + counts);
+  console.line(fmt::format("  server {}, epoch {}, incarnation {}", text_at(at(status, "version")),
+                           number_at(at(status, "epoch")), text_at(at(status, "incarnation"))));
+  if (const auto listening = text_at(at(status, "listening")); !listening.empty())
+    console.line("  " + listening);
+  console.try_next(good ? "penstock get hosts" : "penstock get events");
+}
+
+}  // namespace
+
+void add_status_verb(Verbs& verbs) {
+  auto output = std::make_shared<OutputOptions>();
+  Verb& verb = verbs.add("status", "the deployment on one screen",
+                         {"penstock status", "penstock status -o json"});
+  output->declare(verb, /*tables=*/false);
+  verb.on([output](Invocation& inv) -> Result<Exit> {
+    const auto form = parse_output(*output);
+    if (!form) return inv.usage(form.error(), "penstock status --help");
+    Api& api = *PENSTOCK_TRY(inv.api());
+    const Json status = PENSTOCK_TRY(api.read("/v1:status", {}));
+    if (form->is_table()) {
+      show(inv.console(), status);
+    } else {
+      PENSTOCK_CHECK(print_data(inv.console(), status, *form));
+    }
+    return at(status, "problems").empty() ? Exit::kDone : Exit::kNo;
+  });
+}
+
+}  // namespace penstock::cli

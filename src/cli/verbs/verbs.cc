@@ -1,0 +1,26 @@
+#include "cli/verbs/verbs.h"
+
+namespace penstock::cli {
+
+void add_standard_verbs(Verbs& verbs) {
+  add_apply_verb(verbs);
+  add_diff_verb(verbs);
+  add_get_verb(verbs);
+  add_describe_verb(verbs);
+  add_delete_verb(verbs);
+  add_watch_verb(verbs);
+  add_wait_verb(verbs);
+  add_catalog_verb(verbs);
+  add_enable_verb(verbs);
+  add_disable_verb(verbs);
+  add_explain_verb(verbs);
+  add_status_verb(verbs);
+  add_definition_verb(verbs);
+  add_schema_verb(verbs);
+  add_login_verb(verbs);
+  add_auth_verb(verbs);
+  add_completion_verb(verbs);
+  add_version_verb(verbs);
+}
+
+}  // namespace penstock::cli

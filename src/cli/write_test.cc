@@ -1,0 +1,272 @@
+// The verbs that change something, against a scripted server on real sockets.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/testing/world.h"
+
+namespace penstock::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+const char* const kProfileFile =
+    "kind: Tenant\n"
+    "metadata: {name: acme}\n"
+    "---\n"
+    "kind: ServiceProfile\n"
+    "metadata:\n"
+    "  name: office-firewall\n"
+    "spec:\n"
+    "  levels:\n"
+    "    - name: basic\n"
+    "      limits: {conections: 5}\n"
+    "  order: \"x\"\n"
+    "---\n"
+    "kind: VirtualMachine\n"
+    "metadata: {name: web-1}\n";
+
+TEST(Apply, SaysWhatBecameOfEachObject) {
+  World world;
+  const Folder folder;
+  const auto file = folder.write("a.yaml", kProfileFile);
+  world.on(
+      "POST /v1:batch?wait=applied&deadline=10s",
+      Json::parse(R"({"items":[{"outcome":{"change":"UNCHANGED"}},{"outcome":{"change":"CREATED"}},
+             {"outcome":{"change":"UPDATED","warnings":["no pool"]},"object":{"status":{"secret":"s3"}}}],
+             "outcome":{"revision":"7","rollout":{"hosts":2,"applied":2}}})"));
+  world.terminal.env["PENSTOCK_TENANT"] = "acme";
+  const auto ran = world.terminal.run("apply --wait --deadline 10s --exit-code -f " + file);
+  EXPECT_EQ(ran.exit, 10);
+  EXPECT_EQ(ran.out,
+            "3 objects: 1 created, 1 updated, 1 unchanged\n"
+            "  Tenant/acme unchanged\n"
+            "  ServiceProfile/office-firewall created\n"
+            "  VirtualMachine/acme/web-1 updated\n"
+            "    warning: no pool\n"
+            "    secret, shown only now: s3\n"
+            "applied on 2 of 2 hosts\n");
+  const Json body = world.body_of(0);
+  EXPECT_EQ(body["atomic"], true);
+  EXPECT_EQ(body["items"][2]["put"]["metadata"]["tenant"], "acme") << "the default tenant";
+  EXPECT_EQ(body["items"][1]["put"]["spec"]["order"], "x")
+      << "quoted: a string, the server is to judge it";
+}
+
+TEST(Apply, ServersFieldPathsBecomePlacesInTheFile) {
+  World world;
+  const Folder folder;
+  const auto file = folder.write("fw.yaml", kProfileFile);
+  const Json refusal = Json::parse(R"({"code":"invalid_argument","message":"3 errors","details":[
+    {"field":"items[1].put.spec.levels[0].limits.conections","message":"unknown field","hint":"did you mean \"connections\"?"},
+    {"field":"items[1].put.spec.order","message":"a number is needed, not a string"},
+    {"field":"items[2].put.spec.nics[0].network","message":"is required"}]})");
+  world.on("POST /v1:batch", failure(400, refusal));
+  world.on("POST /v1:batch?dryRun=server", failure(400, refusal));
+  for (const auto* how : {"apply -f ", "apply --dry-run=server -f ", "diff -f "}) {
+    const auto ran = world.terminal.run(how + file);
+    EXPECT_EQ(ran.exit, 6);
+    EXPECT_EQ(ran.err,
+              file +
+                  ":10:16  ServiceProfile/office-firewall  spec.levels[0].limits.conections  "
+                  "unknown field; did you mean \"connections\"?\n" +
+                  file +
+                  ":11:10  ServiceProfile/office-firewall  spec.order  a number is needed, not a "
+                  "string\n" +
+                  file + ":13:1  VirtualMachine/web-1  spec.nics[0].network  is required\n" +
+                  "3 errors in 2 of 3 documents; nothing was changed.\n");
+    EXPECT_EQ(ran.out, "");
+  }
+}
+
+TEST(Apply, ErrorsOfItemsAreAllFoundByADryRun) {
+  World world;
+  const Folder folder;
+  const auto file = folder.write("fw.yaml", kProfileFile);
+  world.on("POST /v1:batch",
+           Json::parse(R"({"items":[{"error":{"code":"conflict","message":"stale"}},
+    {"error":{"code":"failed_precondition","message":"not done"}},{"error":{"code":"failed_precondition","message":"not done"}}]})"));
+  world.on(
+      "POST /v1:batch?dryRun=server",
+      Json::parse(R"({"items":[{"error":{"code":"conflict","message":"tenant acme was changed"}},
+    {"outcome":{"change":"CREATED"}},{"error":{"code":"invalid_argument","message":"bad","details":[{"field":"metadata.name","message":"taken"}]}}]})"));
+  const auto ran = world.terminal.run("apply -f " + file);
+  EXPECT_EQ(ran.exit, 5);
+  EXPECT_EQ(ran.err, file + ":1:1  Tenant/acme  tenant acme was changed\n" + file +
+                         ":14:18  VirtualMachine/web-1  metadata.name  taken\n2 errors in 2 of 3 "
+                         "documents; nothing was changed.\n");
+}
+
+TEST(Apply, TooMuchForOneTransactionGoesItemByItem) {
+  World world;
+  std::string text;
+  Json items = Json::array();
+  for (int i = 0; i < 150; ++i) {
+    text += "---\nkind: Tenant\nmetadata: {name: t" + std::to_string(i) + "}\n";
+    items.push_back(Json{{"outcome", {{"change", "CREATED"}}}});
+  }
+  world.on("POST /v1:batch?dryRun=server", Json{{"items", items}});
+  world.on("POST /v1:batch", Json{{"items", items}});
+  world.terminal.in = text;
+  const auto ran = world.terminal.run("apply -f -");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_THAT(ran.out, StartsWith("150 objects: 150 created"));
+  ASSERT_EQ(world.seen().size(), 2U) << "checked as a whole first";
+  EXPECT_EQ(world.body_of(1)["atomic"], false);
+}
+
+TEST(Apply, TextErrorsSendNothing) {
+  World world;
+  const Folder folder;
+  folder.write("d/1.yaml", "kind: Tenant\nkind: User\n");
+  folder.write("d/2.yml", "- a\n");
+  folder.write("d/3.txt", "{{{");
+  folder.write("d/e/4.json", "{\"kind\": ");
+  auto ran = world.terminal.run("apply -f " + folder.path() + "/d");
+  EXPECT_EQ(ran.exit, 6);
+  EXPECT_THAT(ran.err, HasSubstr("1.yaml:2:1  \"kind\" is already there"));
+  EXPECT_THAT(ran.err, HasSubstr("2.yml:1:1  an object was expected"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("4.json")));
+  EXPECT_THAT(world.terminal.run("apply -R -f " + folder.path() + "/d").err, HasSubstr("4.json"));
+  EXPECT_EQ(world.terminal.run("apply -f /nonexistent.yaml").exit, 3);
+  EXPECT_EQ(world.seen().size(), 0U);
+}
+
+TEST(Apply, ListsOfGetCanBeAppliedAgain) {
+  World world;
+  world.on("POST /v1:batch", Json::parse(R"({"items":[{"outcome":{}},{"outcome":{}}]})"));
+  world.terminal.in =
+      R"({"kind":"List","items":[{"kind":"Tenant","metadata":{"name":"a"}},{"kind":"Tenant","metadata":{"name":"b"}}]})";
+  EXPECT_THAT(world.terminal.run("apply -f -").out,
+              StartsWith("2 objects: 0 created, 0 updated, 2 unchanged"));
+}
+
+TEST(Apply, DeadlineNamesLaggards) {
+  World world;
+  world.terminal.in = "kind: Tenant\nmetadata: {name: a}\n";
+  world.on(
+      "POST /v1:batch?wait=applied",
+      Json::parse(R"({"items":[{"outcome":{"change":"CREATED"}}],"outcome":{"deadlinePassed":true,
+    "rollout":{"hosts":3,"applied":1,"waiting":[{"host":"h2","state":"UNREACHABLE"},{"host":"h3","state":"FAILED","message":"map full"}]}}})"));
+  auto ran = world.terminal.run("apply --wait -f -");
+  EXPECT_EQ(ran.exit, 7);
+  EXPECT_THAT(ran.out, HasSubstr("  h2 not applied: no session with the server\n  h3 not applied: "
+                                 "map full\napplied on 1 of 3 hosts; the deadline passed\n"));
+  world.on("POST /v1:batch?wait=applied",
+           Json::parse(R"({"items":[{"outcome":{"change":"CREATED"}}],"outcome":{
+    "rollout":{"hosts":2,"applied":1,"waiting":[{"host":"h3","state":"FAILED","message":"no kernel support"}]}}})"));
+  EXPECT_EQ(world.terminal.run("apply --wait -f -").exit, 8)
+      << "the server gave up before the deadline";
+}
+
+TEST(Diff, ServerSaysWhatWouldBecome) {
+  World world;
+  Json now = vm("acme", "web-1", kReady), then = now;
+  now["spec"] = Json::parse(
+      R"({"owner":"user:ann","nics":[{"name":"eth0","network":"blue"},{"name":"eth1","network":"red"}]})");
+  then["spec"] = Json::parse(R"({"nics":[{"name":"eth0","network":"green"}],"power":"STOPPED"})");
+  then["metadata"]["generation"] = "9";
+  world.on("GET /v1/tenants/acme/vms/web-1", now);
+  world.on("POST /v1:batch?dryRun=server",
+           Json{{"items",
+                 {{{"outcome", {{"change", "UPDATED"}}}, {"object", then}},
+                  {{"outcome", {{"change", "CREATED"}}}, {"object", vm("acme", "new", kReady)}}}}});
+  world.terminal.in =
+      "kind: VirtualMachine\nmetadata: {name: web-1, tenant: acme}\n---\nkind: "
+      "VirtualMachine\nmetadata: {name: new, tenant: acme}\n";
+  auto ran = world.terminal.run("diff -f -");
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.out,
+            "2 of 2 objects differ\n"
+            "~ VirtualMachine/acme/web-1\n"
+            "    - spec.owner: \"user:ann\"\n"
+            "    ~ spec.nics[eth0].network: \"blue\" -> \"green\"\n"
+            "    - spec.nics[eth1]: {\"name\":\"eth1\",\"network\":\"red\"}\n"
+            "    + spec.power: \"STOPPED\"\n"
+            "+ VirtualMachine/acme/new would be created\n");
+  world.on("POST /v1:batch?dryRun=server", Json{{"items", {{{"object", now}}}}});
+  world.terminal.in = "kind: VirtualMachine\nmetadata: {name: web-1, tenant: acme}\n";
+  EXPECT_EQ(world.terminal.run("diff -f -").exit, 0);
+}
+
+TEST(Delete, ByNameAndByFile) {
+  World world;
+  world.on("DELETE /v1/tenants/acme/networks/blue?cascade=true", Json::parse(R"({"deleted":[
+    {"kind":"VirtualMachine","tenant":"acme","name":"web-1"},{"kind":"VirtualNetwork","tenant":"acme","name":"blue"}]})"));
+  world.on("DELETE /v1/tenants/acme/networks/blue",
+           failure(412, {{"code", "failed_precondition"},
+                         {"message", "network blue is in use by vm acme/web-1"}}));
+  auto ran = world.terminal.run("delete network acme/blue --cascade");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_EQ(ran.out, "network acme/blue deleted\n  with it: vm acme/web-1\n");
+  ran = world.terminal.run("delete network acme/blue");
+  EXPECT_EQ(ran.exit, 5);
+  EXPECT_THAT(ran.err, HasSubstr("Try: penstock delete network/acme/blue --cascade"));
+  EXPECT_EQ(world.terminal.run("delete vm acme/none").exit, 3);
+  EXPECT_EQ(world.terminal.run("delete vm acme/none --ignore-not-found").exit, 0);
+  EXPECT_EQ(world.terminal.run("delete").exit, 2);
+
+  world.on("DELETE /v1/tenants/a", Json::object());
+  world.on("DELETE /v1/tenants/b", Json::object());
+  world.terminal.in =
+      "kind: Tenant\nmetadata: {name: a}\n---\nkind: Tenant\nmetadata: {name: gone}\n---\nkind: "
+      "Tenant\nmetadata: {name: b}\n";
+  ran = world.terminal.run("delete -f -");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_EQ(ran.out, "tenant b deleted\ntenant gone is not there\ntenant a deleted\n")
+      << "last applied, first deleted";
+}
+
+TEST(Enable, TargetsAndOutcome) {
+  World world;
+  const Json enablement = Json::parse(
+      R"({"kind":"Enablement","metadata":{"name":"web-ips","tenant":"acme"},"spec":{"level":"gold"},"status":{"vms":40}})");
+  world.on("POST /v1/tenants/acme:enable",
+           Json{{"enablement", enablement}, {"outcome", {{"change", "CREATED"}}}});
+  auto ran = world.terminal.run("enable ips --level gold --on pool/acme/web");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_EQ(ran.out,
+            "ips (gold) on pool acme/web: enabled, 40 VMs\nTry: penstock wait "
+            "enablement/acme/web-ips --for=applied\n");
+  EXPECT_EQ(world.body_of(0), Json::parse(R"({"pool":"web","profile":"ips","level":"gold"})"));
+  world.terminal.run("enable ips --on nic/web-1/eth0 -t acme");
+  EXPECT_EQ(world.body_of(1),
+            Json::parse(R"({"nic":{"vm":"web-1","nic":"eth0"},"profile":"ips"})"));
+  world.on("POST /v1/tenants/acme:enable?wait=applied&deadline=10s",
+           Json{{"enablement", enablement},
+                {"outcome", Json::parse(R"({"deadlinePassed":true,"rollout":{"hosts":3,"applied":2,
+             "waiting":[{"host":"h3","state":"FAILED","message":"map full"}]}})")}});
+  ran = world.terminal.run("enable ips --on pool/acme/web --wait --deadline 10s");
+  EXPECT_EQ(ran.exit, 7);
+  EXPECT_THAT(ran.out, HasSubstr("h3 not applied: map full"));
+  EXPECT_THAT(ran.out, HasSubstr("Try: penstock explain enablement/acme/web-ips\n"));
+  world.on(
+      "POST /v1/tenants/acme:disable",
+      Json::parse(R"({"outcome":{"change":"DELETED"},"warnings":["still on through pool web"]})"));
+  ran = world.terminal.run("disable ips --on vm/acme/web-1");
+  EXPECT_EQ(ran.out, "ips on vm acme/web-1: disabled\nwarning: still on through pool web\n");
+}
+
+TEST(Definition, PartsAndSubmission) {
+  World world;
+  const Folder folder;
+  const auto part = folder.write("p.yaml", "levels:\n  - name: gold\n    limit: 1\n");
+  world.on("POST /v1/definitions/ips:add", Json::parse(R"({"outcome":{"change":"UPDATED"}})"));
+  auto ran = world.terminal.run("definition add ips -f " + part);
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_EQ(world.body_of(0)["part"]["levels"][0]["name"], "gold");
+  world.on("POST /v1/definitions/ips:add",
+           failure(400, Json::parse(R"({"code":"invalid_argument","message":"1 error",
+    "details":[{"field":"part.levels[0].limit","message":"unknown field","hint":"did you mean \"limits\"?"}]})")));
+  ran = world.terminal.run("definition add ips -f " + part);
+  EXPECT_EQ(ran.exit, 6);
+  EXPECT_THAT(ran.err, HasSubstr("p.yaml:3:5  "));
+  world.on("POST /v1/definitions/ips:submit",
+           Json::parse(R"({"object":{"spec":{"version":"2.1"}}})"));
+  EXPECT_THAT(world.terminal.run("definition submit ips").out,
+              StartsWith("definition ips submitted, version 2.1\n"));
+}
+
+}  // namespace
+}  // namespace penstock::cli
