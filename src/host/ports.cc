@@ -91,6 +91,9 @@ Status Ports::put_policy(const v1::PortIntent& intent, std::uint32_t slot, State
 
 Status Ports::connect(const Member& member, const PortDevice& device, std::uint32_t slot,
                       State& state) {
+  const Connection wanted{member, device};
+  if (state.connected == wanted) return {};
+  state.connected.reset();
   const auto owner = port_key(member.port.value);
   PENSTOCK_CHECK(kernel_.attach({device.ifindex, Program::kFromPort}));
   PENSTOCK_CHECK(kernel_.attach({device.ifindex, Program::kToPort}));
@@ -100,6 +103,7 @@ Status Ports::connect(const Member& member, const PortDevice& device, std::uint3
   state.live = let_in.has_value();
   note(outcome, std::move(let_in));
   note(outcome, tables_.set_local(owner, member, slot));
+  if (outcome) state.connected = wanted;
   return outcome;
 }
 
@@ -118,6 +122,7 @@ Status Ports::program(const v1::PortIntent& intent, const v1::NetworkIntent& net
   } else {
     state.ifindex = 0;
     state.live = false;
+    state.connected.reset();
     note(outcome, tables_.clear(port_key(parsed.facts.port.value)));
   }
   return outcome;
@@ -125,6 +130,7 @@ Status Ports::program(const v1::PortIntent& intent, const v1::NetworkIntent& net
 
 Status Ports::remove(PortId port) {
   const auto owner = port_key(port.value);
+  doubt(port);  // also when it fails half-way and the port is wanted again before the next try
   PENSTOCK_CHECK(tables_.clear(owner));
   table_.release(port);
   if (const auto state = states_.find(port); state != states_.end()) {
@@ -138,6 +144,11 @@ void Ports::judge_again(std::uint32_t group) {
   for (const auto& [port, state] : states_)
     if (state.groups.contains(group))
       if (const auto slot = table_.slot_of(port)) table_.bump(*slot);
+}
+
+void Ports::doubt(PortId port) {
+  if (const auto found = states_.find(port); found != states_.end())
+    found->second.connected.reset();
 }
 
 bool Ports::live(PortId port) const {

@@ -6,6 +6,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -41,17 +42,26 @@ class Ports {
   // The guest's packets pass the programs under its policy.
   bool live(PortId) const;
   const PortTable& table() const { return table_; }
+  // Somebody touched the port's device: the next program() connects it anew.
+  void doubt(PortId);
   // Attachments that should be there, sorted.
   std::vector<Attachment> attachments() const;
   void reclaim() { table_.reclaim(); }
 
  private:
+  struct Connection {
+    Member member;
+    PortDevice device;
+    bool operator==(const Connection&) const = default;
+  };
   struct State {
     std::array<HeldSteps, 2> steps;  // what the policy words point at
     std::array<bool, 2> damaged{};   // what they point at could not be read
     std::set<std::uint32_t> groups;
     int ifindex = 0;  // 0: no device
     bool live = false;
+    // As connect() last left it without an error; a change of policy alone makes no system call.
+    std::optional<Connection> connected;
   };
   Status put_policy(const v1::PortIntent&, std::uint32_t slot, State&);
   Status connect(const Member&, const PortDevice&, std::uint32_t slot, State&);

@@ -56,7 +56,10 @@ void Reconciler::audit() {
     if (std::ranges::binary_search(*attachments, attachment)) continue;
     for (const auto port : ports_->table().ports()) {
       const auto* device = instances_->device(port);
-      if (device && device->ifindex == attachment.ifindex) mark(port_key(port.value));
+      if (device && device->ifindex == attachment.ifindex) {
+        ports_->doubt(port);
+        mark(port_key(port.value));
+      }
     }
   }
   sweep();

@@ -107,7 +107,7 @@ TEST_F(ReconcilerTest, EnablingIsOneStoreADirectionAndNoKernelCall) {
   EXPECT_EQ(after.policies(PS_IN), Ids{1});
   EXPECT_EQ(after.slot, before.slot);
   EXPECT_EQ(world.kernel.calls.writes, calls.writes);
-  EXPECT_EQ(world.kernel.calls.attaches, calls.attaches);
+  EXPECT_EQ(world.kernel.calls.attach_calls, calls.attach_calls);
   EXPECT_EQ(world.kernel.calls.synchronizes, calls.synchronizes);
   EXPECT_EQ(world.machines.ensures, 1) << "the instance is not concerned";
   EXPECT_GT(after.direction[PS_OUT].generation, before.direction[PS_OUT].generation);

@@ -23,6 +23,7 @@ struct Member {
   Vni vni;
   Mac mac;
   std::vector<IpAddress> addresses;
+  bool operator==(const Member&) const = default;
 };
 
 class SwitchTables {

@@ -83,6 +83,7 @@ void FakeKernel::on_links_changed(std::function<void()> callback) {
 }
 
 Status FakeKernel::attach(Attachment attachment) {
+  ++calls.attach_calls;
   PENSTOCK_CHECK(changing());
   if (faults.attach_denied_everywhere || faults.attach_denied.contains(attachment.ifindex))
     return fail(

@@ -59,6 +59,7 @@ class FakeKernel final : public Kernel {
   struct Calls {
     int writes = 0;    // map_put and map_erase
     int attaches = 0;  // attach and detach that changed something
+    int attach_calls = 0;  // also those that changed nothing
     int synchronizes = 0;
   };
   Calls calls;
