@@ -29,7 +29,9 @@ using ProfilePtr = std::shared_ptr<const v1::ServiceProfile>;
 
 class Marker {
  public:
-  Marker(View& before, View& after) : before_(before), after_(after) {}
+  // `same_vms`: no VM and no pool is among the edits, so both ends have the same.
+  Marker(View& before, View& after, bool same_vms)
+      : before_(before), after_(after), same_vms_(same_vms) {}
   Dirty out;
 
   void edited(const ObjectKey& key) {
@@ -57,6 +59,7 @@ class Marker {
  private:
   View& before_;
   View& after_;
+  const bool same_vms_;
 
   const Snapshot& old() const { return before_.snapshot(); }
   const Snapshot& now() const { return after_.snapshot(); }
@@ -86,9 +89,9 @@ class Marker {
   // The ports of a VM, or the one NIC named.
   void mark_ports(const std::string& tenant, const std::string& name,
                   const std::string& nic_name = {}) {
-    const auto o = old().find<v1::VirtualMachine>(tenant, name);
     const auto n = now().find<v1::VirtualMachine>(tenant, name);
-    for (const auto& vm : {o, n == o ? nullptr : n}) {
+    const auto o = same_vms_ ? nullptr : old().find<v1::VirtualMachine>(tenant, name);
+    for (const auto& vm : {n, n == o ? nullptr : o}) {
       if (!vm || host_of(*vm).empty()) continue;
       for (const auto& nic : vm->spec().nics())
         if (nic_name.empty() || nic.name() == nic_name)
@@ -201,7 +204,8 @@ class Marker {
   }
 
   Names members(const std::string& tenant, const std::string& pool) const {
-    return join(old().vms_of_pool(tenant, pool), now().vms_of_pool(tenant, pool));
+    auto members = now().vms_of_pool(tenant, pool);
+    return same_vms_ ? members : join(old().vms_of_pool(tenant, pool), members);
   }
 
   void pool(const PoolPtr& o, const PoolPtr& n) {
@@ -306,10 +310,14 @@ class Marker {
 }  // namespace
 
 Dirty dirty_items(View& before, View& after, std::span<const Edit> edits) {
-  Marker marker(before, after);
   std::set<ObjectKey> keys;
   for (const auto& edit : edits)
     if (edit.key.kind) keys.insert(edit.key);
+  const bool same_vms = std::ranges::none_of(keys, [](const ObjectKey& key) {
+    return key.kind->descriptor == v1::VirtualMachine::descriptor() ||
+           key.kind->descriptor == v1::VmPool::descriptor();
+  });
+  Marker marker(before, after, same_vms);
   for (const auto& key : keys) marker.edited(key);
   return std::move(marker.out);
 }

@@ -36,25 +36,6 @@ class TenantContext : public StepContext {
   const std::string tenant_, uid_;
 };
 
-struct NicOfVm {
-  std::shared_ptr<const v1::VirtualMachine> vm;
-  const v1::Nic* nic = nullptr;
-  std::shared_ptr<const v1::VirtualNetwork> network;
-};
-
-// The running VM's NIC with its network; nic is null when there is none.
-NicOfVm find_nic(const Snapshot& snapshot, std::uint32_t port) {
-  const auto ref = snapshot.nic_of_port(port);
-  if (!ref) return {};
-  NicOfVm out;
-  out.vm = snapshot.find<v1::VirtualMachine>(ref->tenant, ref->vm);
-  const auto& nics = out.vm->spec().nics();
-  const auto nic = std::ranges::find(nics, ref->nic, &v1::Nic::name);
-  out.network = snapshot.find<v1::VirtualNetwork>(ref->tenant, nic->network());
-  if (out.network && !host_of(*out.vm).empty()) out.nic = &*nic;
-  return out;
-}
-
 const v1::VirtualSwitch* pick(const std::vector<v1::VirtualSwitch>& switches,
                               const v1::VirtualNetwork& network) {
   if (switches.empty()) return nullptr;
@@ -84,8 +65,33 @@ const v1::Uplink* uplink_of(const v1::Host& host, const v1::VirtualNetwork& netw
   return it == host.spec().uplinks().end() ? nullptr : &*it;
 }
 
+const v1::Host* View::host(std::string_view name) {
+  const auto it = hosts_.find(name);
+  if (it != hosts_.end()) return it->second.get();
+  return hosts_.emplace(name, snapshot_.find<v1::Host>(name)).first->second.get();
+}
+
+View::RunningNic View::find_nic(std::uint32_t port) {
+  const auto ref = snapshot_.nic_of_port(port);
+  if (!ref) return {};
+  RunningNic out;
+  out.vm = snapshot_.find<v1::VirtualMachine>(ref->tenant, ref->vm);
+  if (host_of(*out.vm).empty()) return {};
+  const auto& nics = out.vm->spec().nics();
+  const auto nic = std::ranges::find(nics, ref->nic, &v1::Nic::name);
+  std::pair key(ref->tenant, nic->network());
+  auto it = networks_.find(key);
+  if (it == networks_.end()) {
+    auto network = snapshot_.find<v1::VirtualNetwork>(key.first, key.second);
+    it = networks_.emplace(std::move(key), std::move(network)).first;
+  }
+  out.network = it->second.get();
+  if (out.network) out.nic = &*nic;
+  return out;
+}
+
 std::optional<Item> View::item(std::string_view host_name, const ItemRef& ref) {
-  const auto host = snapshot_.find<v1::Host>(host_name);
+  const auto* host = this->host(host_name);
   if (!host) return {};
   switch (ref.type) {
     case ItemRef::Type::kSwitch:
@@ -242,7 +248,7 @@ std::optional<Item> View::instance_item(const v1::Host& host, const std::string&
 }
 
 std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
-  const auto found = find_nic(snapshot_, id);
+  const auto found = find_nic(id);
   if (!found.nic || host_of(*found.vm) != host.metadata().name()) return {};
   v1::IntentItem item;
   item.set_key(fmt::format("60/port/{}", id));
@@ -259,8 +265,8 @@ std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
   return finish(std::move(item));
 }
 
-std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) const {
-  const auto found = find_nic(snapshot_, id);
+std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) {
+  const auto found = find_nic(id);
   if (!found.nic || host_of(*found.vm) == host.metadata().name()) return {};
   const auto& tenant = found.vm->metadata().tenant();
   if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name())) return {};

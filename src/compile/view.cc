@@ -77,8 +77,10 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
   }
   for (const auto& [tenant, network] : networks) {
     out.push_back(ItemRef::network(tenant, network));
-    for (const auto& nic : snapshot_.nics_of_network(tenant, network))
-      out.push_back(ItemRef::neighbor(nic.port_id));
+    for (const auto& other : snapshot_.hosts_of_network(tenant, network))
+      if (other != host_name)
+        for (const auto& nic : snapshot_.nics_of_network(tenant, network, other))
+          out.push_back(ItemRef::neighbor(nic.port_id));
   }
   const auto tenants = snapshot_.tenants_of_host(host_name);
   for (const auto& [name, plan] : profiles()) policy_refs(*plan, tenants, out);

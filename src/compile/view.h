@@ -83,6 +83,10 @@ class View {
   PlanCache& plans_;
   std::optional<std::map<std::string, std::shared_ptr<const ProfilePlan>>> profiles_;
   std::map<std::string, v1::LabelSelector> selectors_;
+  // Found before: the items of one change share few hosts and networks.
+  std::map<std::string, std::shared_ptr<const v1::Host>, std::less<>> hosts_;
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const v1::VirtualNetwork>>
+      networks_;
   struct SelectingPool {
     std::shared_ptr<const v1::VmPool> pool;
     std::vector<std::string> enablements;
@@ -92,6 +96,14 @@ class View {
       steps_;                       // by tenant and enablements: most ports have the same
   std::map<ItemRef, Item> shared_;  // policies and groups: the same on every host
 
+  const v1::Host* host(std::string_view name);
+  struct RunningNic {
+    std::shared_ptr<const v1::VirtualMachine> vm;
+    const v1::Nic* nic = nullptr;
+    const v1::VirtualNetwork* network = nullptr;
+  };
+  // The running VM's NIC with its network; nic is null when there is none.
+  RunningNic find_nic(std::uint32_t port);
   // Pools with a selector and something enabled on them.
   const std::vector<SelectingPool>& selecting_pools(const std::string& tenant);
   // Names, the most specific first, of what is enabled for a NIC.
@@ -106,7 +118,7 @@ class View {
   std::optional<Item> instance_item(const v1::Host&, const std::string& tenant,
                                     const std::string& name) const;
   std::optional<Item> port_item(const v1::Host&, std::uint32_t id);
-  std::optional<Item> neighbor_item(const v1::Host&, std::uint32_t id) const;
+  std::optional<Item> neighbor_item(const v1::Host&, std::uint32_t id);
   Item make_group(const ItemRef&) const;
   std::optional<Item> make_policy(const ProfilePlan&, const ItemRef&) const;
 };
