@@ -25,6 +25,7 @@ PS_INLINE struct ps_work* ps_begin(struct __sk_buff* skb, __u32 index, int from_
   w->length = skb->len;
   w->slot = 0xffffffff;
   w->from_vm = from_vm;
+  w->scratch = index;
   return w;
 }
 

@@ -18,6 +18,7 @@ PS_CHECK_SIZE(ps_arp, 28);
 
 // An ARP frame from a VM (RFC 826). A tc action.
 __attribute__((noinline)) int ps_arp(struct __sk_buff* skb, struct ps_work* w) {
+  w = ps_work_again(w);
   if (!w) return TC_ACT_SHOT;
   __u32 slot = w->slot;
   const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);
@@ -150,6 +151,7 @@ PS_INLINE int ps_nd_answer(struct __sk_buff* skb, struct ps_work* w, const struc
 
 // A packet with PS_PACKET_CONTROL from a VM. A tc action, or PS_PASS_ON to treat it as any other.
 __attribute__((noinline)) int ps_control(struct __sk_buff* skb, struct ps_work* w) {
+  w = ps_work_again(w);
   if (!w) return TC_ACT_SHOT;
   __u32 slot = w->slot;
   const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);

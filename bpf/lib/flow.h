@@ -40,6 +40,7 @@ PS_INLINE void ps_view_groups(struct ps_work* w) {
 // hand may be an answer, or quote the flow.
 __attribute__((noinline)) int ps_view_flow(struct ps_work* w, __u32 initiator, __u32 tcp_flags,
                                            __u32 icmp_type, __u32 icmp_code) {
+  w = ps_work_again(w);
   if (!w) return 0;
   struct ps_packet_view* v = &w->view;
   const struct ps_flow_key* key = &w->key;
@@ -110,6 +111,7 @@ PS_INLINE int ps_ran_out(struct ps_work* w, __u32 port_id) {
 // Makes the entry. No room is no error: the packet has been judged.
 __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u32 initiator,
                                            __u32 reply, __u32 replaces) {
+  w = ps_work_again(w);
   if (!w) return 0;
   struct ps_flow* f = &w->fresh;
   const struct ps_packet* p = &w->packet;
@@ -211,6 +213,7 @@ PS_INLINE int ps_flow_related(struct __sk_buff* skb, struct ps_work* w, const st
 
 // A packet without a settled entry. w->side_slot, w->side and w->key are set. 0 or a drop reason.
 __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_work* w) {
+  w = ps_work_again(w);
   if (!w) return PS_DROP_BAD_POLICY;
   __u32 slot = w->side_slot;
   const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);

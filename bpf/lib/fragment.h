@@ -21,6 +21,7 @@ PS_INLINE void ps_fragment_key_set(struct ps_work* w, __u32 scope) {
 
 // Before judging a later fragment. 0 or a drop reason.
 __attribute__((noinline)) int ps_fragment_recall(struct ps_work* w, __u32 scope) {
+  w = ps_work_again(w);
   if (!w) return PS_DROP_FRAGMENT_EARLY;
   struct ps_packet* p = &w->packet;
   ps_fragment_key_set(w, scope);
@@ -47,6 +48,7 @@ __attribute__((noinline)) int ps_fragment_recall(struct ps_work* w, __u32 scope)
 
 // After a first fragment has passed.
 __attribute__((noinline)) int ps_fragment_remember(struct ps_work* w, __u32 scope) {
+  w = ps_work_again(w);
   if (!w) return 0;
   const struct ps_packet* p = &w->packet;
   const int icmp = p->flags & PS_PACKET_ICMP;

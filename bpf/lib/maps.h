@@ -84,7 +84,7 @@ struct ps_work {
   __u32 vni;
   __u8 side;     // enum ps_direction of the packet as the side being judged sees it
   __u8 from_vm;  // 1: `slot` is the sender's
-  __u8 stateless_pass;
+  __u8 scratch;  // its index in ps_scratch
   __u8 zero;
   struct ps_vtep sender;  // from_overlay: the other host
   __u8 buffer[176];       // a packet being built; a multiple of 4 for checksums
@@ -93,7 +93,16 @@ struct ps_work {
 // Index 0: the ingress programs; 1: to_port, which runs inside them when a copy is sent to a port.
 PS_MAP(ps_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_work, 2, 0);
 
-// Slots by the low bits of the ifindex: saves the hash look-up. Only a hint: the port entry says whose it is.
+// To a global function `w` is plain memory, where Linux 6.1 takes no keys and values of maps from.
+// Those that have keys in `w` go on with this: the same state, by way of its map. 0 only for 0.
+PS_INLINE struct ps_work* ps_work_again(const struct ps_work* w) {
+  if (!w) return 0;
+  __u32 index = w->scratch;
+  return bpf_map_lookup_elem(&ps_scratch, &index);
+}
+
+// Slots by the low bits of the ifindex: saves the hash look-up. Only a hint: the port entry says
+// whose it is.
 #define PS_SLOT_HINTS 1024
 PS_MAP(ps_slot_hints, BPF_MAP_TYPE_ARRAY, __u32, __u32, PS_SLOT_HINTS, 0);
 

@@ -54,6 +54,7 @@ PS_INLINE int ps_owns(struct ps_work* w, const struct ps_port* port) {
 
 // The source is not the first address of the port. 0 or a drop reason.
 __attribute__((noinline)) int ps_check_source(struct ps_work* w) {
+  w = ps_work_again(w);
   if (!w) return PS_DROP_MALFORMED;
   __u32 slot = w->slot;
   const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);
