@@ -188,6 +188,7 @@ HttpClient::HttpClient(ServerAddress server, std::string token)
   connection_->server = std::move(server);
   connection_->token = std::move(token);
 }
+HttpClient::HttpClient(HttpClient&&) noexcept = default;
 HttpClient::~HttpClient() = default;
 
 const ServerAddress& HttpClient::server() const {

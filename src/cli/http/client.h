@@ -36,6 +36,7 @@ struct HttpResponse {
 class HttpClient {
  public:
   HttpClient(ServerAddress, std::string token);
+  HttpClient(HttpClient&&) noexcept;
   ~HttpClient();
 
   // Any HTTP answer is a success here, also 404. kUnavailable: no connection, or it broke, or
