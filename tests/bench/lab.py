@@ -21,12 +21,24 @@ class Api:
         """The answer's bytes. `body`: JSON text, or an object."""
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
-        self.connection.request(method, target, body=body, headers=self.headers)
-        answer = self.connection.getresponse()
-        text = answer.read()
+        try:
+            answer, text = self.exchange(method, target, body)
+        except (OSError, http.client.HTTPException) as error:
+            raise Failed(f"{method} {target}: {error or type(error).__name__}") from error
         if answer.status // 100 != 2:
             raise Failed(f"{method} {target}: HTTP {answer.status}: {text[:500].decode()}")
         return text
+
+    def exchange(self, method, target, body):
+        try:
+            self.connection.request(method, target, body=body, headers=self.headers)
+            answer = self.connection.getresponse()
+        except (BrokenPipeError, ConnectionResetError):
+            # The server closes connections that were idle for long; nothing was done yet.
+            self.connection.close()
+            self.connection.request(method, target, body=body, headers=self.headers)
+            answer = self.connection.getresponse()
+        return answer, answer.read()
 
     def get(self, target):
         return json.loads(self.call("GET", target))

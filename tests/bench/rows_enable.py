@@ -43,6 +43,7 @@ def one_by_one(bench, lab_now, vms):
     bench.say(f"first drop came after the answer in {late} of {ONE_BY_ONE} rounds; median of the "
               f"answer {median(answer['answer_ms']):.2f} ms, of the first drop "
               f"{median(answer['first_drop_ms']):.2f} ms")
+    bench.samples.update({f"enable.{what}.vms_{vms}": samples for what, samples in answer.items()})
     said = f"penstock-enable-client --rounds {ONE_BY_ONE} --rate {RATE} ..."
     bench.row(f"enable.p50_ms.vms_{vms}", median(values), "ms", said, samples=values)
     bench.row(f"enable.p99_ms.vms_{vms}", percentile(values, 99), "ms", said, samples=values)

@@ -48,7 +48,8 @@ def demo(bench, _wanted):
     with tempfile.TemporaryDirectory() as folder:
         results = os.path.join(folder, "demo.json")
         for _ in range(ROUNDS):
-            bench.output([bench.program("penstock"), "demo", "--results", results], timeout=120)
+            bench.output([bench.program("penstock"), "demo", "--results", results],
+                         timeout=120, cwd=bench.source)
             with open(results, encoding="utf-8") as file:
                 samples.append(json.load(file)["demo.first_block_s"])
     bench.row("demo.first_block_s", median(samples), "s", "penstock demo --results FILE",
