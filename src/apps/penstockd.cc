@@ -130,12 +130,13 @@ int run(const Options& options) {
     PENSTOCK_CHECK(http_at->path.empty() ? http.listen(http_at->host, http_at->port)
                                          : http.listen_unix(http_at->path));
     PENSTOCK_CHECK(grpc.listen(grpc_at->host, grpc_at->port));
-    server.api().listening = fmt::format("http {}:{}, grpc {}:{}", http_at->host, http.port(),
-                                         grpc_at->host, grpc.port());
+    const auto http_text =
+        http_at->path.empty() ? fmt::format("{}:{}", http_at->host, http.port()) : options.http;
+    const auto grpc_text = fmt::format("{}:{}", grpc_at->host, grpc.port());
+    server.api().listening = fmt::format("http {}, grpc {}", http_text, grpc_text);
     log.info("listening: {}", server.api().listening);
     log.warning("transport is not encrypted: use loopback addresses or networks you trust");
-    const auto line = fmt::format("ready http={}:{} grpc={}:{}\n", http_at->host, http.port(),
-                                  grpc_at->host, grpc.port());
+    const auto line = fmt::format("ready http={} grpc={}\n", http_text, grpc_text);
     const int to = options.ready_fd >= 0 ? options.ready_fd : STDOUT_FILENO;
     if (write(to, line.data(), line.size()) < 0) log.warning("nobody reads the ready line");
     if (options.ready_fd >= 0) close(options.ready_fd);

@@ -323,6 +323,8 @@ void add_demo_verb(cli::Verbs& verbs) {
                          {"penstock demo", "penstock demo --keep"});
   verb.app->add_flag("--keep", options->keep, "leave the lab up and say what to try");
   verb.app->add_option("--topology", options->file, "instead of examples/figure1.yaml");
+  verb.app->add_option("--bundle", options->bundle,
+                       "definition instead of services/firewall/definition.yaml");
   verb.app->add_option("--results", options->json, "write what was measured to this file, as JSON");
   verb.on([options](Invocation& inv) -> Result<Exit> {
     if (geteuid() != 0)
@@ -330,7 +332,7 @@ void add_demo_verb(cli::Verbs& verbs) {
                   "the demo makes network namespaces and loads eBPF programs, which needs root",
                   "sudo make demo");
     if (options->file.empty()) options->file = shipped("examples/figure1.yaml");
-    options->bundle = shipped("services/firewall/definition.yaml");
+    if (options->bundle.empty()) options->bundle = shipped("services/firewall/definition.yaml");
     return Story(inv, *options).run();
   });
 }

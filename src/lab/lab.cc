@@ -30,11 +30,9 @@ Json remembered(const Topology& topology) {
   for (const auto& host : topology.hosts)
     hosts.push_back({{"name", host.name}, {"address", host.address.text()}});
   for (const auto& remote : topology.remotes) remotes.push_back(remote.name);
-  return {{"name", topology.name},
-          {"serverAddress", topology.server.address.text()},
-          {"hosts", std::move(hosts)},
-          {"remotes", std::move(remotes)},
-          {"tunables", topology.tunables}};
+  return {{"name", topology.name},         {"serverAddress", topology.server.address.text()},
+          {"hosts", std::move(hosts)},     {"remotes", std::move(remotes)},
+          {"programs", topology.programs}, {"tunables", topology.tunables}};
 }
 
 Json host_object(const Topology& topology, const Node& host) {
@@ -45,6 +43,11 @@ Json host_object(const Topology& topology, const Node& host) {
                                 {"physicalNetwork", topology.networks[host.network].name}}})}};
   if (!host.cluster.empty()) spec["cluster"] = host.cluster;
   return {{"kind", "Host"}, {"metadata", {{"name", host.name}}}, {"spec", std::move(spec)}};
+}
+
+std::string program_of(const Json& topology, const std::string& name) {
+  const auto folder = text_at(at(topology, "programs"));
+  return folder.empty() ? sibling_program(name) : folder + "/" + name;
 }
 
 std::string bracketed(const std::string& address) {
@@ -171,8 +174,8 @@ Result<ProcessSpec> Lab::enter(const std::string& node) const {
 }
 
 Status Lab::start_server() const {
-  const auto program = sibling_program("penstockd");
   const auto topology = Json::parse(PENSTOCK_TRY(folder_.read("topology.json")));
+  const auto program = program_of(topology, "penstockd");
   const auto address = bracketed(text_at(at(topology, "serverAddress")));
   PENSTOCK_CHECK(start_daemon(
       folder_, "penstockd",
@@ -249,7 +252,7 @@ Status Lab::start_host(const std::string& host) const {
   const auto topology = Json::parse(PENSTOCK_TRY(folder_.read("topology.json")));
   const auto root = folder_.host(host);
   ProcessSpec spec{
-      {sibling_program("penstock-hostd"), "--name", host, "--server",
+      {program_of(topology, "penstock-hostd"), "--name", host, "--server",
        fmt::format("{}:{}", bracketed(text_at(at(topology, "serverAddress"))), kGrpcPort),
        "--token-file", root + "/token", "--state", root + "/state", "--run", root + "/run",
        "--bpffs", root + "/bpf"},

@@ -29,13 +29,16 @@ Json object_of(Json properties, std::vector<std::string> required = {"name"}) {
 
 const Json kText = {{"type", "string"}};
 const Json kName = {{"type", "string"}, {"pattern", "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"}};
+// Of things that may be counted: a number follows, so it may end in '-'.
+const Json kStem = {{"type", "string"}, {"pattern", "^[a-z0-9][a-z0-9-]{0,31}$"}};
 Json number(std::int64_t low, std::int64_t high) {
   return {{"type", "integer"}, {"minimum", low}, {"maximum", high}};
 }
 
-bool is_name(const std::string& text) {
+bool is_name(const std::string& text, bool stem) {
   const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && text.size() <= 32 && plain(text.front()) && plain(text.back()) &&
+  return !text.empty() && text.size() <= 32 && plain(text.front()) &&
+         (stem || plain(text.back())) &&
          std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-'; });
 }
 
@@ -60,7 +63,7 @@ class Checker {
         bad(path, fmt::format("{} is not in {} to {}", given, low, high));
     } else if (type == "string") {
       if (!value.is_string()) return bad(path, "text was expected", "put it in quotes");
-      if (schema.contains("pattern") && !is_name(value.get<std::string>()))
+      if (schema.contains("pattern") && !is_name(value.get<std::string>(), schema == kStem))
         bad(path, fmt::format("\"{}\" is not a name", value.get<std::string>()),
             "lower-case letters, digits and '-', at most 32");
     }
@@ -253,7 +256,7 @@ Error refused(const std::string& path, const cli::YamlNode* root,
 
 Json topology_schema() {
   const Json strings = list_of(kText);
-  const Json vm = object_of({{"name", kName},
+  const Json vm = object_of({{"name", kStem},
                              {"count", number(1, kMostVms)},
                              {"network", kText},
                              {"host", kText},
@@ -265,7 +268,7 @@ Json topology_schema() {
   const Json tenant =
       object_of({{"name", kName}, {"networks", list_of(network)}, {"vms", list_of(vm)}});
   const Json host = object_of(
-      {{"name", kName}, {"count", number(1, kMostNodes)}, {"network", kText}, {"cluster", kText}});
+      {{"name", kStem}, {"count", number(1, kMostNodes)}, {"network", kText}, {"cluster", kText}});
   const Json remote = object_of({{"name", kName}, {"network", kText}, {"run", kText}});
   Json schema = object_of(
       {{"kind", {{"type", "string"}, {"const", "Lab"}}},

@@ -36,7 +36,8 @@ struct Topology {
   std::vector<Node> remotes;
   std::vector<std::string> tunables;      // "flow_entries=65536", for every host
   std::vector<std::string> object_files;  // absolute paths
-  std::vector<Json> objects;              // written in the file itself, or made of its short forms
+  std::string programs;  // folder of the daemons, not from the file; empty: that of this program
+  std::vector<Json> objects;  // written in the file itself, or made of its short forms
 };
 
 // Names of nodes that a lab has besides those of the file.

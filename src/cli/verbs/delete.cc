@@ -92,7 +92,7 @@ Result<Exit> remove(Invocation& inv, const Options& options) {
     }
     // One that cannot be deleted does not keep the others.
     Error error = answer.error();
-    if (error.hint.empty() && error.code == Code::kFailedPrecondition && !options.cascade) {
+    if (error.code == Code::kFailedPrecondition && !options.cascade) {
       error.hint = fmt::format("penstock delete {} --cascade", ref.text());
     }
     console.error(error);
