@@ -109,7 +109,9 @@ Result<Exit> exec(Invocation&, const ExecOptions& options) {
   PENSTOCK_CHECK(need_root());
   const auto lab = PENSTOCK_TRY(Lab::attach(options.lab));
   auto spec = PENSTOCK_TRY(lab.enter(options.node));
-  spec.words = options.command.empty() ? std::vector<std::string>{"/bin/sh"} : options.command;
+  spec.words = options.command;
+  if (!spec.words.empty() && spec.words.front() == "--") spec.words.erase(spec.words.begin());
+  if (spec.words.empty()) spec.words = {"/bin/sh"};
   return static_cast<Exit>(PENSTOCK_TRY(run_in(spec)));
 }
 

@@ -26,6 +26,13 @@ tenants:
   ASSERT_EQ(address_of("acme", "one"), address_of("globex", "one"));
   EXPECT_TRUE(pings("acme/one", address_of("acme", "two")));
   EXPECT_FALSE(pings("globex/one", address_of("acme", "two")));
+  // The same through the command line, as people type it.
+  const auto typed = [&](const std::string& command) {
+    return run("router", {"sh", "-c", built("penstock") + " lab exec " + name() + " " + command}).status;
+  };
+  EXPECT_EQ(typed("acme/one -- true"), 0);
+  EXPECT_EQ(typed("acme/one -- sh -c 'exit 7'"), 7);
+  EXPECT_EQ(typed("nobody -- true"), 3);
 }
 
 TEST_F(Tenants, RefusalsNameTheReasonAndChangeNothing) {
