@@ -36,6 +36,16 @@ TEST_F(Fragments, LaterOnesFollowTheFirst) {
   EXPECT_EQ(world->counter(PS_COUNT_FRAGMENT_TRACKED), 2u);
 }
 
+TEST_F(Fragments, TheFirstIsForgottenAfterAWhile) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  from_a(first(1, 53));
+  const auto timeout = host::switch_config(World::small()).fragment_timeout_ns / 1'000'000'000;
+  world->age_fragments(timeout / 2);
+  EXPECT_EQ(from_a(later(1, 24)), "redirect");
+  world->age_fragments(timeout / 2 + 1);
+  EXPECT_EQ(from_a(later(1, 24)), "drop fragment_early");
+}
+
 TEST_F(Fragments, LaterOnesCountInTheFlow) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
   from_a(first(1, 53));

@@ -1,4 +1,6 @@
 // Rejects: what the sender of a refused packet is told.
+#include <chrono>
+
 #include "tests/packets/two_ports.h"
 
 namespace penstock::packets {
@@ -77,10 +79,15 @@ TEST_F(Rejects, ByTheReceiversPolicyTheSenderIsToldToo) {
 }
 
 TEST_F(Rejects, AnswersAreLimited) {
-  int answered = 0;
-  for (int i = 0; i < 3000; ++i)
-    answered += world->from_vm(kA, tcp_a_to_b(1000, 80, SYN)).action == "redirect";
-  EXPECT_GE(answered, 1000);
+  constexpr int kSent = 3000;
+  const auto frame = tcp_a_to_b(1000, 80, SYN);
+  const int program = world->the_switch().program_fd(host::Program::kFromPort);
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < kSent; ++i) (void)world->time_ns(program, world->ifindex(kA), frame, 1);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  EXPECT_GE(world->counter(PS_COUNT_REJECT_SENT), 1000u);
+  // The limit is a rate: 1,000 a second above a first 1,000, on each CPU that this test ran on.
+  if (took.count() > 0.3) GTEST_SKIP() << "too slow here to go over the limit";
   EXPECT_GT(world->counter(PS_COUNT_REJECT_LIMITED), 0u);
 }
 

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 
 #include <fmt/format.h>
 
@@ -259,6 +260,25 @@ std::optional<ps_flow> World::flow(std::uint32_t port) {
     found = *value_of<ps_flow>(value);
   }
   return found;
+}
+
+void World::age_fragments(std::uint64_t seconds) {
+  std::filesystem::path pin;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_))
+    if (entry.path().filename() == "ps_fragments") pin = entry.path();
+  const int map = bpf_obj_get(pin.c_str());
+  ensure(map >= 0, "the map of fragments can be opened");
+  std::vector<ps_fragment_key> keys;
+  ps_fragment_key key{};
+  for (const void* last = nullptr; bpf_map_get_next_key(map, last, &key) == 0; last = &keys.back())
+    keys.push_back(key);
+  for (const auto& one : keys) {
+    ps_fragment fragment{};
+    ensure(bpf_map_lookup_elem(map, &one, &fragment) == 0, "a fragment's entry");
+    fragment.seen_ns -= seconds * 1'000'000'000;
+    ensure(bpf_map_update_elem(map, &one, &fragment, BPF_EXIST) == 0, "a fragment's entry");
+  }
+  close(map);
 }
 
 }  // namespace penstock::packets

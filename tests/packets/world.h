@@ -79,6 +79,8 @@ class World {
   std::size_t flows();
   std::optional<ps_flow> flow(
       std::uint32_t port);  // the only one of the port, if it has exactly one
+  // Makes every remembered fragment that much older: the kernel's clock cannot be moved.
+  void age_fragments(std::uint64_t seconds);
   const std::string& directory() const { return directory_; }
 
  private:
