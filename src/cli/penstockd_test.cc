@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -29,13 +30,12 @@ class Penstockd : public testing::Test {
     std::string pattern = "/tmp/penstock-cli-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
     int ready[2];
-    ASSERT_EQ(::pipe(ready), 0);
+    ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
     const std::string program = PENSTOCK_BUILD_DIR "/bin/penstockd";
     const std::string data = folder_ + "/data";
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, ready[1], 3);
-    ::posix_spawn_file_actions_addclose(&actions, ready[0]);
     const std::vector<std::string> words{
         program,       "--data",     data, "--listen-http", "127.0.0.1:0", "--listen-grpc",
         "127.0.0.1:0", "--ready-fd", "3",  "--log-level",   "error"};
@@ -48,7 +48,10 @@ class Penstockd : public testing::Test {
     ::posix_spawn_file_actions_destroy(&actions);
     ::close(ready[1]);
     std::string line;
-    for (char c; ::read(ready[0], &c, 1) == 1 && c != '\n';) line += c;
+    constexpr int kPatienceMs = 20'000;
+    pollfd wait{ready[0], POLLIN, 0};
+    for (char c; ::poll(&wait, 1, kPatienceMs) == 1 && ::read(ready[0], &c, 1) == 1 && c != '\n';)
+      line += c;
     ::close(ready[0]);
     // "ready http=127.0.0.1:PORT grpc=..."
     ASSERT_THAT(line, StartsWith("ready http="));
