@@ -167,10 +167,11 @@ TEST_F(HostOnLinux, AGuestGetsItsAddressAndRoutesFromTheHost) {
     Agent agent(folder_);
     accept(agent.intent, items::full({"i", 1, 1}, world));
     agent.reconciler->apply_all();
-    EXPECT_TRUE(agent.run_until([&] { return has_address("web-1", "10.1.0.1"); }));
     // The client's script sets the route after the address.
-    EXPECT_TRUE(agent.run_until(
-        [&] { return in_guest("web-1", "ip route show default | grep 'via 10.1.255.1'"); }));
+    EXPECT_TRUE(agent.run_until([&] {
+      return has_address("web-1", "10.1.0.1") &&
+             in_guest("web-1", "ip route show default | grep 'via 10.1.255.1'");
+    }));
     EXPECT_GE(agent.service->counters().answered, 2U);  // OFFER and ACK at least
   });
 }
