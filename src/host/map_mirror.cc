@@ -17,6 +17,10 @@ Status MapMirror::load() {
 
 Result<bool> MapMirror::set(const std::string& owner, const Entries& entries) {
   std::vector<Bytes> touched;
+  if (const auto failed = unsettled_.find(owner); failed != unsettled_.end()) {
+    touched = std::move(failed->second);
+    unsettled_.erase(failed);
+  }
   if (const auto before = keys_of_.find(owner); before != keys_of_.end()) {
     for (const auto& key : before->second) {
       if (entries.contains(key)) continue;
@@ -38,10 +42,12 @@ Result<bool> MapMirror::set(const std::string& owner, const Entries& entries) {
   bool wrote = false;
   Status outcome;
   for (const auto& key : touched) {
-    if (auto settled = settle(key))
+    if (auto settled = settle(key)) {
       wrote = wrote || *settled;
-    else if (outcome)
-      outcome = std::unexpected(std::move(settled).error());
+    } else {
+      unsettled_[owner].push_back(key);
+      if (outcome) outcome = std::unexpected(std::move(settled).error());
+    }
   }
   PENSTOCK_CHECK(outcome);
   return wrote;
@@ -68,6 +74,13 @@ Status MapMirror::sweep() {
   for (const auto& [key, value] : held_)
     if (!wanted_.contains(key)) unclaimed.push_back(key);
   Status outcome;
+  for (auto& [owner, keys] : unsettled_)
+    std::erase_if(keys, [&](const Bytes& key) {
+      auto settled = settle(key);
+      if (!settled && outcome) outcome = std::unexpected(settled.error());
+      return settled.has_value();
+    });
+  std::erase_if(unsettled_, [](const auto& entry) { return entry.second.empty(); });
   for (const auto& key : unclaimed)
     if (auto settled = settle(key); !settled && outcome)
       outcome = std::unexpected(std::move(settled).error());

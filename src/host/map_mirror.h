@@ -30,7 +30,7 @@ class MapMirror {
   // an error the rest is written all the same; the same call again, or sweep(), tries again. True:
   // something was written.
   Result<bool> set(const std::string& owner, const Entries&);
-  // Erases what nobody claims.
+  // Erases what nobody claims, and tries again what failed.
   Status sweep();
 
   const Entries& held() const { return held_; }  // what the kernel has
@@ -44,6 +44,9 @@ class MapMirror {
   Entries held_;
   std::map<Bytes, Claims> wanted_;
   std::map<std::string, std::vector<Bytes>> keys_of_;  // sorted
+  // Keys whose write failed, by the owner whose call it was: an owner that gave a key up has no
+  // other trace of it, and whoever claims the key still must not wait for ever.
+  std::map<std::string, std::vector<Bytes>> unsettled_;
 };
 
 }  // namespace penstock::host

@@ -368,8 +368,12 @@ void Engine::committed(std::shared_ptr<Batch> batch, std::vector<std::size_t> wh
                        std::vector<TxnOutcome> outcomes) {
   std::vector<std::size_t> unknown;
   for (std::size_t i = 0; i < which.size(); ++i) {
-    if (std::holds_alternative<Unknown>(outcomes[i])) unknown.push_back(which[i]);
-    batch->steps[which[i]].outcome = std::move(outcomes[i]);
+    auto& outcome = batch->steps[which[i]].outcome;
+    // An error tells that handing it over again did nothing; what the first time did is still open.
+    const bool still_unknown = outcome && std::holds_alternative<Unknown>(*outcome) &&
+                               std::holds_alternative<Error>(outcomes[i]);
+    if (!still_unknown) outcome = std::move(outcomes[i]);
+    if (std::holds_alternative<Unknown>(*outcome)) unknown.push_back(which[i]);
   }
   if (unknown.empty()) return conclude(*batch);
   // Their request ids tell: handed over again, each is committed once or answers what it was.

@@ -164,6 +164,23 @@ TEST_F(EngineTest, UnknownOutcomesAreResolved) {
   EXPECT_EQ(disk.latest().value, engine->head().revision());
 }
 
+TEST_F(EngineTest, AFullDiskWhileAnUnknownOutcomeIsAskedForDoesNotMakeItAFailure) {
+  for (int i = 0; i < 10; ++i) {
+    disk.faults.unknown = 1;
+    const auto answer = submit({{Edit::put(tenant(fmt::format("t{}", i)))}});
+    clock.run_until(clock.now() + std::chrono::milliseconds(20));
+    disk.faults.unknown = 0;
+    disk.faults.disk_full = true;
+    clock.run_until(clock.now() + std::chrono::milliseconds(500));
+    EXPECT_TRUE(answer->empty()) << "whether it is in cannot be known yet";
+    disk.faults.disk_full = false;
+    run();
+    ASSERT_EQ(answer->size(), 1u);
+    EXPECT_TRUE(answer->at(0)) << answer->at(0).error().text();
+    EXPECT_EQ(engine->head().revision(), disk.latest().value);
+  }
+}
+
 TEST_F(EngineTest, AnotherServerTakesOver) {
   SimRuntime other_runtime(clock, tunables);
   SimStore other_store(other_runtime, disk);

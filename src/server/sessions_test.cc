@@ -32,6 +32,25 @@ TEST(Sessions, FirstFullThenDeltas) {
   EXPECT_EQ(host.status().applied_revision(), h1.position.revision());
 }
 
+TEST(Sessions, AnUplinkThatWorksAgainIsNoProblemAnyMore) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.uplink_problems["default"] = "there is no device up0";
+  h1.leave();
+  h1.connect();
+  const auto ready = [&] {
+    return World::must(world.get("Host", "", "h1")).host().status().conditions(0).status();
+  };
+  EXPECT_EQ(ready(), v1::Condition::FALSE) << "nothing is acknowledged";
+  h1.fail("10/switch/default", "there is no device up0", 100);
+  h1.ack();
+  EXPECT_EQ(ready(), v1::Condition::FALSE);
+  h1.not_ready.clear();
+  h1.ack();
+  EXPECT_EQ(ready(), v1::Condition::TRUE);
+}
+
 TEST(Sessions, AHostThatHoldsWhatItShouldGetsOnlyAPosition) {
   World world;
   world.furnish();

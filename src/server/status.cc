@@ -195,6 +195,8 @@ void StatusBook::fill_host(const Snapshot& snapshot, v1::Host& host) const {
   status.set_version(view->hello.version());
   set_time(*status.mutable_connected_since(), view->since);
   for (const auto& [reason, count] : view->drops) (*status.mutable_drops())[reason] = count;
+  // What the hello said of uplinks is history after the first ack: an uplink that does not work is
+  // an item that is not ready.
   if (!view->in_step) {
     condition(status.mutable_conditions(), v1::Condition::FALSE, "Starting",
               "nothing was acknowledged yet");
@@ -203,11 +205,6 @@ void StatusBook::fill_host(const Snapshot& snapshot, v1::Host& host) const {
     condition(status.mutable_conditions(), v1::Condition::FALSE, first.reason(),
               fmt::format("{} item{} not applied; {}: {}", view->not_ready.size(),
                           view->not_ready.size() == 1 ? " is" : "s are", key, first.message()));
-  } else if (!view->hello.uplink_problems().empty()) {
-    std::map<std::string, std::string> problems(view->hello.uplink_problems().begin(),
-                                                view->hello.uplink_problems().end());
-    condition(status.mutable_conditions(), v1::Condition::FALSE, "UplinkProblem",
-              fmt::format("{}: {}", problems.begin()->first, problems.begin()->second));
   } else {
     condition(status.mutable_conditions(), v1::Condition::TRUE, "Connected",
               "everything sent is applied");

@@ -39,6 +39,7 @@ class FakeHost final : public HostChannel {
     *hello.mutable_position() = position;
     hello.set_digest(holds.digest().text());
     hello.set_kernel("6.1.0");
+    for (const auto& [name, why] : uplink_problems) (*hello.mutable_uplink_problems())[name] = why;
     sessions_->received(id_, message);
   }
   void leave() {
@@ -82,6 +83,7 @@ class FakeHost final : public HostChannel {
   v1::Position position;
   HostIntent holds;
   std::map<std::string, v1::NotReady> not_ready;
+  std::map<std::string, std::string> uplink_problems;  // of the next hello
   std::vector<v1::ServerMessage> received;
 
  private:

@@ -1,0 +1,104 @@
+// The seams of a simulated program, each with a listener: every operation goes into the trace and
+// is followed by a look at the invariants. The planted defects sit here too.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "host/sim/fake_hypervisor.h"
+#include "host/sim/fake_kernel.h"
+#include "sim/defect.h"
+#include "sim/trace.h"
+#include "store/store.h"
+
+namespace penstock::sim {
+
+class TappedKernel final : public host::Kernel {
+ public:
+  // `look` runs after everything that packets could notice.
+  TappedKernel(host::FakeKernel& kernel, SimClock& clock, Trace& trace, std::string who,
+               Defect defect, std::function<void()> look);
+
+  Result<std::vector<host::Link>> links() override { return kernel_.links(); }
+  Result<host::Link> create_vxlan(const host::VxlanSpec&) override;
+  Status delete_link(int ifindex) override;
+  Status set_link_up(int ifindex, bool up) override;
+  Status set_link_mtu(int ifindex, int mtu) override;
+  void on_links_changed(std::function<void()> callback) override {
+    kernel_.on_links_changed(std::move(callback));
+  }
+  Status attach(host::Attachment) override;
+  Status detach(host::Attachment) override;
+  Result<std::vector<host::Attachment>> attachments() override { return kernel_.attachments(); }
+  Status map_put(host::Map, host::ByteView key, host::ByteView value) override;
+  Status map_erase(host::Map, host::ByteView key) override;
+  Result<std::optional<host::Bytes>> map_get(host::Map map, host::ByteView key) override {
+    return kernel_.map_get(map, key);
+  }
+  Result<std::vector<std::pair<host::Bytes, host::Bytes>>> map_dump(host::Map map) override {
+    return kernel_.map_dump(map);
+  }
+  std::span<std::byte> arena() override { return kernel_.arena(); }
+  std::span<std::byte> ports() override { return kernel_.ports(); }
+  Status synchronize() override;
+  Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
+
+ private:
+  Status note(std::string what, Status);
+
+  host::FakeKernel& kernel_;
+  SimClock& clock_;
+  Trace& trace_;
+  std::string who_;
+  Defect defect_;
+  std::function<void()> look_;
+};
+
+class TappedHypervisor final : public host::Hypervisor {
+ public:
+  TappedHypervisor(host::Hypervisor& driver, Trace& trace, std::string who)
+      : driver_(driver), trace_(trace), who_(std::move(who)) {}
+
+  Result<std::vector<host::InstanceInfo>> list() override { return driver_.list(); }
+  void ensure_instance(const host::InstanceSpec&,
+                       std::function<Status(const host::InstanceInfo&)> devices_ready,
+                       Done) override;
+  void remove_instance(const std::string& id, Done) override;
+  void on_changed(std::function<void()> callback) override {
+    driver_.on_changed(std::move(callback));
+  }
+
+ private:
+  host::Hypervisor& driver_;
+  Trace& trace_;
+  std::string who_;
+};
+
+class TappedStore final : public Store {
+ public:
+  TappedStore(Store& store, SimClock& clock, Trace& trace, Defect defect)
+      : store_(store), clock_(clock), trace_(trace), defect_(defect) {}
+
+  const std::string& incarnation() const override { return store_.incarnation(); }
+  void commit(std::vector<Txn> batch, CommitDone done) override;
+  void read(std::string key, ReadDone done) override {
+    store_.read(std::move(key), std::move(done));
+  }
+  void scan(std::string prefix, ScanDone done) override {
+    store_.scan(std::move(prefix), std::move(done));
+  }
+  WatchId watch(std::string prefix, Revision from, WatchSink sink) override {
+    return store_.watch(std::move(prefix), from, std::move(sink));
+  }
+  void cancel(WatchId id) override { store_.cancel(id); }
+
+ private:
+  Store& store_;
+  SimClock& clock_;
+  Trace& trace_;
+  Defect defect_;
+};
+
+}  // namespace penstock::sim
