@@ -112,11 +112,12 @@ class World {
     return names;
   }
 
-  bool run_until(Duration limit, const std::function<bool()>& condition) {
+  bool run_until(Duration limit, const std::function<bool()>& condition,
+                 Duration every = milliseconds(20)) {
     const auto end = clock_.now() + limit;
     while (!verdict_.first() && !condition()) {
       if (clock_.now() >= end) return false;
-      clock_.run_until(std::min(end, clock_.now() + milliseconds(20)));
+      clock_.run_until(std::min(end, clock_.now() + every));
     }
     return !verdict_.first();
   }
@@ -212,7 +213,8 @@ class World {
       why = not_ready();
       return why.empty();
     };
-    if (!run_until(seconds(180), at_rest)) return verdict_.broken("the world comes to rest", why);
+    if (!run_until(seconds(180), at_rest, milliseconds(500)))
+      return verdict_.broken("the world comes to rest", why);
     run_for(seconds(12));  // longer than any audit: rest must last
     if (!verdict_.first() && !at_rest()) return verdict_.broken("rest lasts", why);
     server_.compare_with(history_);
