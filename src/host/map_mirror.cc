@@ -18,7 +18,8 @@ Status MapMirror::load() {
 Result<bool> MapMirror::set(const std::string& owner, const Entries& entries) {
   std::vector<Bytes> touched;
   if (const auto failed = unsettled_.find(owner); failed != unsettled_.end()) {
-    touched = std::move(failed->second);
+    for (const auto& key : failed->second)
+      if (!entries.contains(key)) touched.push_back(key);
     unsettled_.erase(failed);
   }
   if (const auto before = keys_of_.find(owner); before != keys_of_.end()) {
@@ -45,7 +46,7 @@ Result<bool> MapMirror::set(const std::string& owner, const Entries& entries) {
     if (auto settled = settle(key)) {
       wrote = wrote || *settled;
     } else {
-      unsettled_[owner].push_back(key);
+      unsettled_[owner].insert(key);
       if (outcome) outcome = std::unexpected(std::move(settled).error());
     }
   }

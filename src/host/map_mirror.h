@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,7 +47,7 @@ class MapMirror {
   std::map<std::string, std::vector<Bytes>> keys_of_;  // sorted
   // Keys whose write failed, by the owner whose call it was: an owner that gave a key up has no
   // other trace of it, and whoever claims the key still must not wait for ever.
-  std::map<std::string, std::vector<Bytes>> unsettled_;
+  std::map<std::string, std::set<Bytes>> unsettled_;
 };
 
 }  // namespace penstock::host

@@ -31,6 +31,16 @@ TEST_F(MapMirrorTest, AnEntryGivenUpWhileTheMapCouldNotBeWrittenIsWrittenByTheSa
   EXPECT_EQ(held(), kThere);
 }
 
+TEST_F(MapMirrorTest, TryingInVainCostsNoMoreEachTime) {
+  kernel.faults.full.insert(Map::kEndpoints);
+  const Bytes other{std::byte{7}};
+  for (int i = 0; i < 5; ++i) {
+    kernel.faults.calls_until_failure = 100;  // counts down with each call
+    EXPECT_FALSE(mirror.set("60/port/8", {{other, kHere}}));
+    EXPECT_EQ(kernel.faults.calls_until_failure, 99);
+  }
+}
+
 TEST_F(MapMirrorTest, SweepTriesAgainWhatFailed) {
   ASSERT_TRUE(mirror.sweep());
   EXPECT_EQ(held(), kThere);

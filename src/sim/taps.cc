@@ -10,10 +10,10 @@ namespace penstock::sim {
 namespace {
 
 std::string short_text(host::ByteView bytes) {
+  if (bytes.size() > 32) return digest(bytes).text().substr(0, 16);
   std::string out;
   for (const auto byte : bytes)
     fmt::format_to(std::back_inserter(out), "{:02x}", std::to_integer<int>(byte));
-  if (out.size() > 64) out = digest(bytes).text().substr(0, 16);
   return out;
 }
 
