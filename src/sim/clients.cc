@@ -125,7 +125,8 @@ void Clients::judge(const Operation& operation, const Result<Answer>& answer) {
       operation.options.wait_applied() && hooks_.applied)
     hooks_.applied(operation, outcome.revision());
 
-  if (!answer->key.kind || !changed) return;
+  // A replay across a restart, of an enablement that is gone by now, has no object to show.
+  if (!answer->key.kind || answer->key.name.empty() || !changed) return;
   const auto* event = history_.event(outcome.revision(), answer->key.store_key());
   const bool deleted = outcome.change() == v1::WriteOutcome::DELETED;
   if (!event || event->value.has_value() == deleted)

@@ -335,8 +335,13 @@ struct Maker {
       copy.clear_status();
       copy.mutable_metadata()->clear_resource_version();
       (*copy.mutable_metadata()->mutable_labels())["role"] = random.below(2) ? "web" : "db";
-      (*copy.mutable_metadata()->mutable_annotations())[kOperation] =
-          std::to_string(operation.number);
+      // Only what is one transaction is remembered by the store, and so done once across a restart;
+      // other batches say what shall be and may be done again (server/engine.h).
+      auto& annotations = *copy.mutable_metadata()->mutable_annotations();
+      if (request.atomic())
+        annotations[kOperation] = std::to_string(operation.number);
+      else
+        annotations.erase(kOperation);
     });
     if (request.items().empty()) return change_vm();
     operation.what = fmt::format("label {} VMs of {}", request.items_size(), tenant);

@@ -40,7 +40,10 @@ class TappedKernel final : public host::Kernel {
   Result<std::vector<std::pair<host::Bytes, host::Bytes>>> map_dump(host::Map map) override {
     return kernel_.map_dump(map);
   }
-  std::span<std::byte> arena() override { return kernel_.arena(); }
+  Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
+    return kernel_.arena(offset, bytes);
+  }
+  std::size_t arena_bytes() const override { return kernel_.arena_bytes(); }
   std::span<std::byte> ports() override { return kernel_.ports(); }
   Status synchronize() override;
   Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
