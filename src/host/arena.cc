@@ -10,9 +10,10 @@
 
 namespace penstock::host {
 
-Arena::Arena(std::span<std::byte> memory)
-    : memory_(memory), lines_(static_cast<std::uint32_t>(memory.size() / kLineBytes)) {
+Arena::Arena(Kernel& kernel)
+    : kernel_(kernel), lines_(static_cast<std::uint32_t>(kernel.arena_bytes() / kLineBytes)) {
   if (lines_ > 1) free_[1] = lines_ - 1;
+  if (const auto line = kernel_.arena(0, kLineBytes)) mark_ = *line;
 }
 
 std::uint32_t Arena::find_free(std::uint32_t lines) const {
@@ -45,7 +46,7 @@ void Arena::give_back(std::uint32_t line, std::uint32_t lines) {
   free_[line] = lines;
 }
 
-Result<std::uint32_t> Arena::hold(ByteView content, std::string_view what, Kernel& kernel) {
+Result<std::uint32_t> Arena::hold(ByteView content, std::string_view what) {
   ensure(!content.empty() && content.size() % kLineBytes == 0, "arena content is whole lines");
   const auto key = digest(content);
   if (const auto found = by_content_.find(key); found != by_content_.end()) {
@@ -55,7 +56,7 @@ Result<std::uint32_t> Arena::hold(ByteView content, std::string_view what, Kerne
   const auto lines = static_cast<std::uint32_t>(content.size() / kLineBytes);
   auto line = find_free(lines);
   if (line == 0 && released_ > 0) {
-    PENSTOCK_CHECK(reclaim(kernel));
+    PENSTOCK_CHECK(reclaim());
     line = find_free(lines);
   }
   if (line == 0) {
@@ -68,12 +69,13 @@ Result<std::uint32_t> Arena::hold(ByteView content, std::string_view what, Kerne
         Code::kResourceExhausted,
         fmt::format("no room for {}: it needs {} KiB, of {} KiB policy memory {} KiB are free, "
                     "the longest stretch is {} KiB",
-                    what, (content.size() + 1023) / 1024, memory_.size() / 1024,
+                    what, (content.size() + 1023) / 1024, lines_ * kLineBytes / 1024,
                     free * kLineBytes / 1024, longest * kLineBytes / 1024),
         "raise the host's tunable policy_arena_kib");
   }
+  const auto place = PENSTOCK_TRY(kernel_.arena(line * kLineBytes, content.size()));
   take(line, lines);
-  std::memcpy(memory_.data() + line * kLineBytes, content.data(), content.size());
+  std::memcpy(place.data(), content.data(), content.size());
   places_[line] = {lines, 1, key};
   by_content_[key] = line;
   held_ += lines;
@@ -104,8 +106,10 @@ bool Arena::adopt(std::uint32_t line, std::uint32_t lines) {
   if (extent == free_.begin()) return false;
   --extent;
   if (extent->first + extent->second < line + lines) return false;
+  const auto content = bytes(line, lines);
+  if (content.empty()) return false;
   take(line, lines);
-  const auto key = digest(bytes(line, lines));
+  const auto key = digest(content);
   places_[line] = {lines, 0, key};
   by_content_.emplace(key,
                       line);  // of two equal places the first serves; the other goes at reclaim
@@ -113,9 +117,9 @@ bool Arena::adopt(std::uint32_t line, std::uint32_t lines) {
   return true;
 }
 
-Status Arena::reclaim(Kernel& kernel) {
+Status Arena::reclaim() {
   if (released_ == 0) return {};
-  PENSTOCK_CHECK(kernel.synchronize());
+  PENSTOCK_CHECK(kernel_.synchronize());
   for (auto place = places_.begin(); place != places_.end();) {
     if (place->second.holders > 0) {
       ++place;
@@ -132,17 +136,18 @@ Status Arena::reclaim(Kernel& kernel) {
 
 AgentMark Arena::mark() const {
   AgentMark mark;
-  if (lines_ > 0) std::memcpy(&mark, memory_.data(), sizeof(mark));
+  if (!mark_.empty()) std::memcpy(&mark, mark_.data(), sizeof(mark));
   return mark.magic == AgentMark::kMagic ? mark : AgentMark{};
 }
 
 void Arena::set_mark(const AgentMark& mark) {
-  if (lines_ > 0) std::memcpy(memory_.data(), &mark, sizeof(mark));
+  if (!mark_.empty()) std::memcpy(mark_.data(), &mark, sizeof(mark));
 }
 
 ByteView Arena::bytes(std::uint32_t line, std::uint32_t lines) const {
   if (lines > lines_ || line > lines_ - lines) return {};
-  return ByteView(memory_).subspan(line * kLineBytes, lines * kLineBytes);
+  const auto part = kernel_.arena(line * kLineBytes, lines * kLineBytes);
+  return part ? ByteView(*part) : ByteView();
 }
 
 }  // namespace penstock::host

@@ -38,13 +38,13 @@ class Arena {
  public:
   static constexpr std::size_t kLineBytes = 64;
 
-  // The memory must outlive the arena. All of it counts as free until adopt().
-  explicit Arena(std::span<std::byte> memory);
+  // The kernel must outlive the arena. All of its memory counts as free until adopt().
+  explicit Arena(Kernel&);
 
   // Puts the bytes (a multiple of a line) into the arena, or finds them there, and counts one more
   // holder. Gives the first line. kResourceExhausted when there is no room, also after reclaim():
   // `what` and the sizes are in the message.
-  Result<std::uint32_t> hold(ByteView content, std::string_view what, Kernel&);
+  Result<std::uint32_t> hold(ByteView content, std::string_view what);
   // One holder more of a place that is known (held, released or adopted).
   void hold_again(std::uint32_t line);
   // One holder less. The bytes stay until reclaim().
@@ -56,7 +56,7 @@ class Arena {
   bool adopt(std::uint32_t line, std::uint32_t lines);
 
   // Waits until no program reads released places any more, then frees them.
-  Status reclaim(Kernel&);
+  Status reclaim();
 
   AgentMark mark() const;
   void set_mark(const AgentMark&);
@@ -76,8 +76,9 @@ class Arena {
   void take(std::uint32_t line, std::uint32_t lines);
   void give_back(std::uint32_t line, std::uint32_t lines);
 
-  std::span<std::byte> memory_;
+  Kernel& kernel_;
   std::uint32_t lines_;
+  std::span<std::byte> mark_;  // line 0
   std::uint32_t held_ = 0, released_ = 0;
   std::map<std::uint32_t, std::uint32_t> free_;  // first line -> lines; neighbours are merged
   std::map<std::uint32_t, Place> places_;        // by first line

@@ -14,9 +14,9 @@ Bytes content(std::size_t lines, int fill) {
 
 struct ArenaTest : testing::Test {
   FakeKernel kernel{64 * Arena::kLineBytes, 4};
-  Arena arena{kernel.arena()};
+  Arena arena{kernel};
   std::uint32_t hold(std::size_t lines, int fill) {
-    return arena.hold(content(lines, fill), "x", kernel).value();
+    return arena.hold(content(lines, fill), "x").value();
   }
 };
 
@@ -48,7 +48,7 @@ TEST_F(ArenaTest, ReclaimWaitsForTheProgramsThenFrees) {
 
 TEST_F(ArenaTest, FullNamesTheItemAndTheSizes) {
   hold(40, 1);
-  const auto refused = arena.hold(content(30, 2), "policy 7 (web, level gold)", kernel);
+  const auto refused = arena.hold(content(30, 2), "policy 7 (web, level gold)");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::kResourceExhausted);
   EXPECT_NE(refused.error().message.find("policy 7 (web, level gold)"), std::string::npos);
@@ -59,20 +59,20 @@ TEST_F(ArenaTest, FullNamesTheItemAndTheSizes) {
 TEST_F(ArenaTest, FreeNeighboursMerge) {
   const auto a = hold(20, 1), b = hold(20, 2), c = hold(23, 3);
   for (const auto line : {a, c, b}) arena.release(line);
-  ASSERT_TRUE(arena.reclaim(kernel));
-  EXPECT_TRUE(arena.hold(content(63, 4), "all of it", kernel));
+  ASSERT_TRUE(arena.reclaim());
+  EXPECT_TRUE(arena.hold(content(63, 4), "all of it"));
 }
 
 TEST_F(ArenaTest, AdoptedPlacesAreKeptForWhoWantsTheirContentAndFreedOtherwise) {
   const auto a = hold(5, 1), b = hold(5, 2);
-  Arena again(kernel.arena());
+  Arena again(kernel);
   EXPECT_TRUE(again.adopt(a, 5));
   EXPECT_TRUE(again.adopt(b, 5));
   EXPECT_TRUE(again.adopt(b, 5)) << "two ports may share a list";
-  EXPECT_EQ(again.hold(content(5, 1), "x", kernel), a);
-  ASSERT_TRUE(again.reclaim(kernel));
+  EXPECT_EQ(again.hold(content(5, 1), "x"), a);
+  ASSERT_TRUE(again.reclaim());
   EXPECT_EQ(again.lines_held(), 5u);
-  EXPECT_EQ(again.hold(content(5, 9), "x", kernel), b);
+  EXPECT_EQ(again.hold(content(5, 9), "x"), b);
 }
 
 TEST_F(ArenaTest, AdoptRefusesNonsense) {
@@ -97,15 +97,15 @@ TEST_F(ArenaTest, RandomUseNeverOverlapsAndGivesEverythingBack) {
     } else {
       Bytes bytes(Arena::kLineBytes * (1 + random.below(9)));
       for (auto& byte : bytes) byte = static_cast<std::byte>(random.next());
-      if (const auto line = arena.hold(bytes, "x", kernel)) held[*line] = std::move(bytes);
+      if (const auto line = arena.hold(bytes, "x")) held[*line] = std::move(bytes);
     }
     for (const auto& [line, bytes] : held)
       ASSERT_TRUE(std::ranges::equal(arena.bytes(line, bytes.size() / 64), bytes))
           << "round " << round;
   }
   for (const auto& [line, bytes] : held) arena.release(line);
-  ASSERT_TRUE(arena.reclaim(kernel));
-  EXPECT_TRUE(arena.hold(content(63, 4), "all of it", kernel));
+  ASSERT_TRUE(arena.reclaim());
+  EXPECT_TRUE(arena.hold(content(63, 4), "all of it"));
 }
 
 }  // namespace

@@ -15,24 +15,25 @@ namespace {
 
 constexpr std::array kDirections{PS_OUT, PS_IN};
 
-Status decode_steps(std::span<const std::byte> arena, std::uint32_t line,
-                    std::vector<InspectedStep>& out) {
-  const auto at = [&](std::size_t offset, std::size_t bytes) -> Result<const std::byte*> {
-    if (offset + bytes > arena.size()) return fail(Code::kInternal, "outside the arena");
-    return arena.data() + offset;
+Status decode_steps(Kernel& kernel, std::uint32_t line, std::vector<InspectedStep>& out) {
+  const auto read = [&](std::size_t offset, auto& into) -> Status {
+    std::memcpy(&into, PENSTOCK_TRY(kernel.arena(offset, sizeof(into))).data(), sizeof(into));
+    return {};
   };
   const auto start = line * Arena::kLineBytes;
   ps_step_list header{};
-  std::memcpy(&header, PENSTOCK_TRY(at(start, sizeof(header))), sizeof(header));
+  PENSTOCK_CHECK(read(start, header));
   if (header.magic != PS_STEP_LIST_MAGIC || header.count > PS_STEPS_MAX)
     return fail(Code::kInternal, "no step list there");
   for (std::size_t i = 0; i < header.count; ++i) {
     ps_step step{};
-    std::memcpy(&step, PENSTOCK_TRY(at(start + sizeof(header) + i * sizeof(step), sizeof(step))),
-                sizeof(step));
-    const auto image = PENSTOCK_TRY(at(step.line * Arena::kLineBytes, Arena::kLineBytes));
-    const auto lines = arena.size() / Arena::kLineBytes - step.line;
-    auto decoded = policy::decode_policy({reinterpret_cast<const ps_line*>(image), lines});
+    PENSTOCK_CHECK(read(start + sizeof(header) + i * sizeof(step), step));
+    ps_policy_header image{};
+    PENSTOCK_CHECK(read(step.line * Arena::kLineBytes, image));
+    const auto lines =
+        PENSTOCK_TRY(kernel.arena(step.line * Arena::kLineBytes, image.lines * Arena::kLineBytes));
+    auto decoded =
+        policy::decode_policy({reinterpret_cast<const ps_line*>(lines.data()), image.lines});
     if (!decoded) return std::unexpected(std::move(decoded).error());
     out.push_back({step.profile, std::move(*decoded)});
   }
@@ -88,7 +89,7 @@ Result<std::map<PortId, InspectedPort>> inspect(Kernel& kernel) {
       into.generation = PS_POLICY_GENERATION(word);
       into.line = PS_POLICY_LINE(word);
       if (into.line == 0) continue;
-      if (auto status = decode_steps(kernel.arena(), into.line, into.steps); !status)
+      if (auto status = decode_steps(kernel, into.line, into.steps); !status)
         into.damage = status.error().message;
     }
     out.emplace(PortId(port.port_id), std::move(found));

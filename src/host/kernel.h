@@ -103,8 +103,11 @@ class Kernel {
   virtual Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) = 0;  // sorted by key bytes
 
   // --- memory shared with the programs; valid as long as the Kernel
-  virtual std::span<std::byte>
-  arena() = 0;  // compiled policy, lines of 64 bytes (bpf/abi/policy.h)
+  // Compiled policy, lines of 64 bytes (bpf/abi/policy.h). A part at a time, because pages that are
+  // within reach count as the agent's memory whether they hold anything or not. kInvalidArgument:
+  // not within arena_bytes().
+  virtual Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) = 0;
+  virtual std::size_t arena_bytes() const = 0;
   virtual std::span<std::byte> ports() = 0;  // struct ps_port by slot (bpf/abi/port.h)
   // Returns once no program that started before the call is still running: after it, memory that
   // nothing points to may be reused (membarrier(2) MEMBARRIER_CMD_GLOBAL waits for an RCU grace

@@ -25,8 +25,8 @@ std::uint32_t lines_of_list(std::size_t steps) {
 
 }  // namespace
 
-PolicyTable::PolicyTable(Kernel& kernel, Arena& arena, const Tunables& tunables)
-    : kernel_(kernel), arena_(arena), tunables_(tunables) {}
+PolicyTable::PolicyTable(Arena& arena, const Tunables& tunables)
+    : arena_(arena), tunables_(tunables) {}
 
 Status PolicyTable::put(const v1::PolicyIntent& intent) {
   auto content = intent.filter().SerializeAsString();
@@ -45,7 +45,7 @@ Status PolicyTable::put(const v1::PolicyIntent& intent) {
       const auto image = PENSTOCK_TRY(policy::build_policy(
           directed.set, {.max_rows = static_cast<std::size_t>(tunables_.rules_per_step_max)}));
       made.bytes += image.bytes().size();
-      return arena_.hold(image.bytes(), what, kernel_);
+      return arena_.hold(image.bytes(), what);
     };
     auto line = put_image();
     if (!line) {
@@ -99,7 +99,7 @@ Status PolicyTable::hold_steps(const google::protobuf::RepeatedPtrField<v1::Step
   }
   const auto required = static_cast<std::uint16_t>((1u << steps.size()) - 1);
   const auto bytes = PENSTOCK_TRY(step_list(steps, required));
-  held.line = PENSTOCK_TRY(arena_.hold(bytes, "a step list", kernel_));
+  held.line = PENSTOCK_TRY(arena_.hold(bytes, "a step list"));
   for (const auto line : held.images) arena_.hold_again(line);
   out = std::move(held);
   return {};

@@ -35,7 +35,7 @@ class PolicyTable {
     std::size_t bytes = 0;
   };
 
-  PolicyTable(Kernel&, Arena&, const Tunables&);
+  PolicyTable(Arena&, const Tunables&);
 
   // Compiles the policy and puts it into the arena. On an error the policy that was there stays as
   // it was.
@@ -55,7 +55,6 @@ class PolicyTable {
   Status adopt(std::uint32_t line, HeldSteps&);
 
  private:
-  Kernel& kernel_;
   Arena& arena_;
   const Tunables& tunables_;
   std::map<std::uint32_t, Policy> policies_;

@@ -48,8 +48,8 @@ Reconciler::Reconciler(Runtime& runtime, Log& log, Kernel& kernel, Instances::Dr
       kernel_(kernel),
       intent_(intent),
       drivers_(std::move(drivers)),
-      arena_(kernel.arena()),
-      policies_(kernel, arena_, runtime.tunables()),
+      arena_(kernel),
+      policies_(arena_, runtime.tunables()),
       tables_(kernel),
       overlay_(kernel) {
   ports_.emplace(kernel, arena_, policies_, tables_, log);

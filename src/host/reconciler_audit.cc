@@ -78,7 +78,7 @@ void Reconciler::arm_reclaim() {
   reclaim_timer_ =
       runtime_.after(std::chrono::milliseconds(runtime_.tunables().arena_reclaim_ms), [this] {
         reclaim_timer_.reset();
-        auto status = arena_.lines_released() > 0 ? arena_.reclaim(kernel_) : kernel_.synchronize();
+        auto status = arena_.lines_released() > 0 ? arena_.reclaim() : kernel_.synchronize();
         if (!status) return log_.warning("reclaim: {}", status.error().message);
         ports_->reclaim();
       });

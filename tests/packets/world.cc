@@ -163,9 +163,9 @@ void World::fill_flood(std::uint32_t vni) {
 
 std::uint32_t World::place(std::span<const std::byte> bytes) {
   const std::uint32_t line = next_line_;
-  const auto arena = switch_->arena();
-  ensure((line * 64 + bytes.size()) <= arena.size(), "room in the arena");
-  std::memcpy(arena.data() + std::size_t{line} * 64, bytes.data(), bytes.size());
+  const auto place = switch_->arena(std::size_t{line} * 64, bytes.size());
+  ensure(place, "room in the arena");
+  std::memcpy(place->data(), bytes.data(), bytes.size());
   next_line_ += static_cast<std::uint32_t>((bytes.size() + 63) / 64);
   return line;
 }

@@ -44,7 +44,10 @@ class LinuxKernel final : public Kernel {
     return switch_->map_dump(map);
   }
 
-  std::span<std::byte> arena() override { return switch_->arena(); }
+  Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
+    return switch_->arena(offset, bytes);
+  }
+  std::size_t arena_bytes() const override { return switch_->arena_bytes(); }
   std::span<std::byte> ports() override { return switch_->ports(); }
   Status synchronize() override { return switch_->synchronize(); }
 

@@ -140,6 +140,14 @@ Result<std::vector<std::pair<Bytes, Bytes>>> FakeKernel::map_dump(Map map) {
   return std::vector<std::pair<Bytes, Bytes>>(content.begin(), content.end());
 }
 
+Result<std::span<std::byte>> FakeKernel::arena(std::size_t offset, std::size_t bytes) {
+  if (offset > arena_bytes() || bytes > arena_bytes() - offset)
+    return fail(Code::kInvalidArgument, "outside the arena");
+  return arena().subspan(offset, bytes);
+}
+std::size_t FakeKernel::arena_bytes() const {
+  return arena_.size() * 8;
+}
 std::span<std::byte> FakeKernel::arena() {
   return std::as_writable_bytes(std::span(arena_));
 }

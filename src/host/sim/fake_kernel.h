@@ -29,7 +29,9 @@ class FakeKernel final : public Kernel {
   Status map_erase(Map, ByteView key) override;
   Result<std::optional<Bytes>> map_get(Map, ByteView key) override;
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) override;
-  std::span<std::byte> arena() override;
+  Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override;
+  std::size_t arena_bytes() const override;
+  std::span<std::byte> arena();  // all of it
   std::span<std::byte> ports() override;
   Status synchronize() override;
   Result<SwitchCounters> counters() override;

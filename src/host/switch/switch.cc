@@ -119,9 +119,12 @@ Result<bool> reuse(bpf_map* map, const std::string& path, Log& log) {
   return true;
 }
 
-Result<std::span<std::byte>> map_array(bpf_map* map) {
-  // The kernel rounds values up to 8 bytes and the whole up to pages.
-  const std::size_t bytes = std::size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
+std::size_t array_bytes(const bpf_map* map) {
+  return std::size_t{bpf_map__value_size(map)} * bpf_map__max_entries(map);
+}
+
+Result<std::span<std::byte>> map_array(const bpf_map* map) {
+  const auto bytes = array_bytes(map);
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
   if (memory == MAP_FAILED)
     return fail_errno(errno, fmt::format("map {} into memory", bpf_map__name(map)));
@@ -145,7 +148,6 @@ std::string_view name(Program program) {
 Switch::Switch(SwitchOptions options, Log& log) : options_(std::move(options)), log_(log) {}
 
 Switch::~Switch() {
-  if (!arena_.empty()) munmap(arena_.data(), arena_.size());
   if (!ports_.empty()) munmap(ports_.data(), ports_.size());
   penstock_switch_bpf__destroy(object_);
 }
@@ -201,13 +203,18 @@ Status Switch::load(const Tunables& tunables) {
 }
 
 Status Switch::map_memory() {
-  arena_ = PENSTOCK_TRY(map_array(object_->maps.ps_arena));
+  const auto* arena = object_->maps.ps_arena;
+  PENSTOCK_CHECK(arena_.open(bpf_map__fd(arena), array_bytes(arena)));
+  PENSTOCK_CHECK(arena_.at(0, PS_LINE_BYTES));  // the agent's mark, wanted at any moment
   ports_ = PENSTOCK_TRY(map_array(object_->maps.ps_ports));
   return {};
 }
 
-std::span<std::byte> Switch::arena() {
-  return arena_;
+Result<std::span<std::byte>> Switch::arena(std::size_t offset, std::size_t bytes) {
+  return arena_.at(offset, bytes);
+}
+std::size_t Switch::arena_bytes() const {
+  return arena_.bytes();
 }
 std::span<std::byte> Switch::ports() {
   return ports_;

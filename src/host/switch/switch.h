@@ -26,6 +26,7 @@
 #include "base/log.h"
 #include "base/tunables.h"
 #include "host/kernel.h"
+#include "host/switch/reach.h"
 #include "host/switch/ring.h"
 #include "host/switch/switch_abi.h"
 
@@ -62,7 +63,8 @@ class Switch {
   Status map_erase(Map, ByteView key);
   Result<std::optional<Bytes>> map_get(Map, ByteView key);
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map);
-  std::span<std::byte> arena();
+  Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes);
+  std::size_t arena_bytes() const;
   std::span<std::byte> ports();
   Status synchronize();
 
@@ -116,7 +118,8 @@ class Switch {
   Log& log_;
   AttachMethod method_ = AttachMethod::kTcx;
   penstock_switch_bpf* object_ = nullptr;
-  std::span<std::byte> arena_, ports_;
+  Reach arena_;
+  std::span<std::byte> ports_;
 };
 
 std::string_view name(Program);
