@@ -28,12 +28,24 @@ struct RealRuntime::Impl {
 RealRuntime::RealRuntime(Tunables tunables) : impl_(std::make_unique<Impl>(tunables)) {}
 RealRuntime::~RealRuntime() = default;
 
-void RealRuntime::run() { impl_->io.run(); }
-void RealRuntime::stop() { impl_->io.stop(); }
-asio::io_context& RealRuntime::io() { return impl_->io; }
+void RealRuntime::run() {
+  impl_->io.run();
+  // Here and not before the run: a stop() that comes before it must not be lost.
+  impl_->io.restart();
+}
+void RealRuntime::stop() {
+  impl_->io.stop();
+}
+asio::io_context& RealRuntime::io() {
+  return impl_->io;
+}
 
-void RealRuntime::post(Task task) { asio::post(impl_->io, std::move(task)); }
-void RealRuntime::post_from_any_thread(Task task) { asio::post(impl_->io, std::move(task)); }
+void RealRuntime::post(Task task) {
+  asio::post(impl_->io, std::move(task));
+}
+void RealRuntime::post_from_any_thread(Task task) {
+  asio::post(impl_->io, std::move(task));
+}
 
 TimerId RealRuntime::after(Duration delay, Task task) {
   const auto id = impl_->next_timer++;
@@ -46,7 +58,9 @@ TimerId RealRuntime::after(Duration delay, Task task) {
   return TimerId{id};
 }
 
-void RealRuntime::cancel(TimerId id) { impl_->timers.erase(static_cast<std::uint64_t>(id)); }
+void RealRuntime::cancel(TimerId id) {
+  impl_->timers.erase(static_cast<std::uint64_t>(id));
+}
 
 MonoTime RealRuntime::now() const {
   return {std::chrono::steady_clock::now().time_since_epoch()};
@@ -62,6 +76,8 @@ std::uint64_t RealRuntime::random() {
   return bits;
 }
 
-const Tunables& RealRuntime::tunables() const { return impl_->tunables; }
+const Tunables& RealRuntime::tunables() const {
+  return impl_->tunables;
+}
 
 }  // namespace penstock

@@ -16,9 +16,10 @@ class RealRuntime final : public Runtime {
   explicit RealRuntime(Tunables);
   ~RealRuntime() override;
 
-  // Runs the strand on the calling thread until stop().
+  // Runs the strand on the calling thread until stop(); what is left waits for the next run().
   void run();
-  // May be called from any thread and from a signal handler's task.
+  // May be called from any thread and from a signal handler's task. Ends the run() that is going
+  // on, or the next one.
   void stop();
   // For adapters (HTTP, netlink notifications) whose sockets wait on the strand's own loop.
   boost::asio::io_context& io();

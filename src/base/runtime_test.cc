@@ -16,7 +16,10 @@ TEST(SimRuntime, RunsByTimeThenByOrderOfBirth) {
   SimRuntime runtime(clock, {});
   std::string order;
   runtime.after(2s, [&] { order += 'c'; });
-  runtime.after(1s, [&] { order += 'a'; runtime.post([&] { order += 'b'; }); });
+  runtime.after(1s, [&] {
+    order += 'a';
+    runtime.post([&] { order += 'b'; });
+  });
   runtime.cancel(runtime.after(1s, [&] { order += 'x'; }));
   clock.run_until({3s});
   EXPECT_EQ(order, "abc");
@@ -34,6 +37,28 @@ TEST(SimRuntime, ACrashDropsOnlyItsOwnTasks) {
   }
   clock.run_until({2s});
   EXPECT_EQ(ran, 1);
+}
+
+TEST(RealRuntime, RunsAgainAfterAStop) {
+  RealRuntime runtime({});
+  int ran = 0;
+  for (int round = 1; round <= 3; ++round) {
+    runtime.post([&] {
+      ++ran;
+      runtime.stop();
+      runtime.post([&] { ran += 10; });  // waits for the next run
+    });
+    runtime.run();
+    EXPECT_EQ(ran, round + 10 * (round - 1)) << "round " << round;
+  }
+  runtime.after(1ms, [&] {
+    ran = -1;
+    runtime.stop();
+  });
+  runtime.run();
+  EXPECT_EQ(ran, -1) << "timers too";
+  runtime.stop();
+  runtime.run();  // a stop before the run ends it
 }
 
 TEST(RealRuntime, OtherThreadsMayPostAndCancelledTimersStayQuiet) {
