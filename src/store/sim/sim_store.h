@@ -46,6 +46,9 @@ class SimDisk {
   // What led there, by revision, as far back as it is kept.
   const std::map<Revision, WatchEvents>& log() const { return log_; }
 
+  // As open_sqlite_store does with StoreLife::kNew; no store may be on it.
+  void begin_life(std::string incarnation) { incarnation_ = std::move(incarnation); }
+
   // Forgets history up to and including `revision` (at most the latest but one). Watches that need
   // it will end.
   void compact(Revision revision);

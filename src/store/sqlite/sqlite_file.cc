@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <filesystem>
 
@@ -89,7 +90,34 @@ Status SqliteFile::connect(const std::string& new_incarnation) {
     if (new_incarnation.empty()) return fail(Code::kUnavailable, "the file is gone");
     PENSTOCK_CHECK(create(new_incarnation));
   }
-  return load();
+  PENSTOCK_CHECK(load());
+  lengthen_log();
+  return {};
+}
+
+// The log gets its usual length at once. A sync of a file that has become longer commits the file
+// system's journal, and with it waits for what others wrote (ext4, data=ordered); one of blocks
+// that are there already waits for these alone. SQLite takes zeros behind the last frame for the
+// end.
+void SqliteFile::lengthen_log() const {
+  constexpr std::int64_t kPageAndHeader = 4096 + 24, kPagesMost = 4000;
+  const auto goal =
+      std::min<std::int64_t>(tunables_.store_checkpoint_pages, kPagesMost) * kPageAndHeader;
+  const int fd = ::open((path_ + "-wal").c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  const auto length = lseek(fd, 0, SEEK_END);
+  static constexpr std::array<char, 65536> kZeros{};
+  auto at = length;
+  while (at >= 0 && at < goal) {
+    const auto room = static_cast<std::size_t>(std::min<std::int64_t>(goal - at, kZeros.size()));
+    const auto written = pwrite(fd, kZeros.data(), room, at);
+    if (written <= 0) break;
+    at += written;
+  }
+  // A disk without room for it has none to waste.
+  if (at < goal && length >= 0) (void)!ftruncate(fd, length);
+  fdatasync(fd);
+  close(fd);
 }
 
 Status SqliteFile::create(const std::string& new_incarnation) {
@@ -109,6 +137,15 @@ Status SqliteFile::create(const std::string& new_incarnation) {
   if (auto status = database_.run(sql.c_str()); !status)
     return std::unexpected(sqlite_error(database_.get(), "create"));
   return sync_directory_of(path_);
+}
+
+Status SqliteFile::begin_life(const std::string& incarnation) {
+  const auto sql =
+      fmt::format("UPDATE meta SET value = '{}' WHERE name = 'incarnation'", incarnation);
+  if (auto status = database_.run(sql.c_str()); !status)
+    return std::unexpected(sqlite_error(database_.get(), "write the incarnation"));
+  incarnation_ = incarnation;
+  return {};
 }
 
 Status SqliteFile::load() {

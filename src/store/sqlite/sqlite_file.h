@@ -52,6 +52,8 @@ class SqliteFile {
   Status checkpoint();
 
   const std::string& incarnation() const { return incarnation_; }
+  // Everything stays but the incarnation.
+  Status begin_life(const std::string& incarnation);
 
  private:
   struct Statements {
@@ -70,6 +72,7 @@ class SqliteFile {
   // Empty: the file must exist, and must be the one that was open before.
   Status connect(const std::string& new_incarnation);
   Status create(const std::string& new_incarnation);
+  void lengthen_log() const;
   Status load();
   Status reconnect_if_broken();
   Status checkpoint(int mode);

@@ -207,9 +207,13 @@ class SqliteStore final : public Store {
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_sqlite_store(Runtime& runtime, Log& log,
-                                                 const std::string& path) {
+                                                 const std::string& path, StoreLife life) {
   const auto incarnation = fmt::format("{:016x}{:016x}", runtime.random(), runtime.random());
   auto file = PENSTOCK_TRY(SqliteFile::open(path, incarnation, runtime.tunables()));
+  if (life == StoreLife::kNew && file.incarnation() != incarnation) {
+    if (auto status = file.begin_life(incarnation); !status)
+      return std::unexpected(std::move(status).error().in("begin a new life of store " + path));
+  }
   return std::make_unique<SqliteStore>(runtime, log, std::move(file));
 }
 

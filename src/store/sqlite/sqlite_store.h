@@ -22,6 +22,11 @@ namespace penstock {
 // store. kFailedPrecondition: another server holds it (named by pid), the file is another program's
 // or of a newer schema, or it cannot be written. kInternal: the file is damaged. Nothing is changed
 // then.
-Result<std::unique_ptr<Store>> open_sqlite_store(Runtime&, Log&, const std::string& path);
+//
+// kNew: what the file holds begins another life, under another incarnation: for a file that was put
+// back from a backup (docs/adr/0005). It is durable when this returns.
+enum class StoreLife { kSame, kNew };
+Result<std::unique_ptr<Store>> open_sqlite_store(Runtime&, Log&, const std::string& path,
+                                                 StoreLife = StoreLife::kSame);
 
 }  // namespace penstock

@@ -1,6 +1,7 @@
 // The SQLite backend passes the conformance suite, and is safe from files that are not its own.
 #include "store/sqlite/sqlite_store.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include <unistd.h>
@@ -132,6 +133,46 @@ TEST_F(SqliteStoreFile, CompactionBoundsTheFile) {
   // 41 keys, most of them put again only after compaction has passed them.
   EXPECT_LE(database->integer("SELECT count(*) FROM log").value_or(999), 16 + 41);
   EXPECT_EQ(database->integer("SELECT count(*) FROM requests").value_or(-1), 0);
+}
+
+TEST_F(SqliteStoreFile, ANewLifeKeepsEverythingButTheIncarnation) {
+  {
+    SqliteWorld world({}, path_);
+    commit(world, txn({put("a", "1")}));
+  }
+  std::string before;
+  const auto open = [&](StoreLife life) {
+    auto store = open_sqlite_store(runtime_, log_, path_, life);
+    EXPECT_TRUE(store) << store.error().text();
+    return store ? (*store)->incarnation() : "";
+  };
+  before = open(StoreLife::kSame);
+  const auto after = open(StoreLife::kNew);
+  EXPECT_NE(after, before);
+  EXPECT_EQ(open(StoreLife::kSame), after) << "it lasts";
+  SqliteWorld world({}, path_);
+  const auto kept = scan(world);
+  EXPECT_EQ(kept.revision.value, 1);
+  ASSERT_EQ(kept.found.size(), 1u);
+  EXPECT_EQ(kept.found[0].value, "1");
+  EXPECT_EQ(commit(world, txn({put("b", "")})), TxnOutcome(Committed{Revision{2}}));
+}
+
+TEST_F(SqliteStoreFile, CommitsDoNotLengthenTheLogNorDoesItsLengthHarmARestart) {
+  const auto length = [&] { return std::filesystem::file_size(path_ + "-wal"); };
+  std::uintmax_t usual = 0;
+  for (int life = 0; life < 3; ++life) {
+    SqliteWorld world({}, path_);
+    if (life == 0) usual = length();
+    EXPECT_GT(usual, 4u << 20);
+    for (int i = 0; i < 50; ++i)
+      EXPECT_EQ(commit(world, txn({put("k" + std::to_string(i), std::string(500, 'v'))})),
+                TxnOutcome(Committed{Revision{life * 50 + i + 1}}));
+    EXPECT_EQ(length(), usual);
+  }
+  SqliteWorld world({}, path_);
+  EXPECT_EQ(scan(world).found.size(), 50u);
+  EXPECT_EQ(scan(world).revision.value, 150);
 }
 
 }  // namespace
