@@ -5,6 +5,7 @@
 #include "compile/dirty.h"
 #include "compile/intent.h"
 #include "compile/plans.h"
+#include "compile/selector_numbers.h"
 #include "compile/steps/filter/filter.h"
 #include "compile/view.h"
 #include "model/availability.h"
@@ -37,6 +38,7 @@ class CompilerMemo {
   }
 
   PlanCache plans;
+  SelectorNumbers numbers{plans};
 
  private:
   std::unique_ptr<View> view_;
@@ -52,6 +54,13 @@ HostIntent Compiler::compile(const Snapshot& snapshot, std::string_view host) {
     if (auto item = view.item(host, ref))
       out.items.emplace(std::move(item->key), std::move(item->bytes));
   return out;
+}
+
+Status Compiler::check_selectors(const Snapshot& after, const ObjectKey& edited) {
+  if (edited.kind != &kind_of<v1::ServiceProfile>() &&
+      edited.kind != &kind_of<v1::ServiceDefinition>())
+    return {};
+  return memo_->numbers.check(after, edited);
 }
 
 Changes Compiler::changes(const Snapshot& before, const Snapshot& after,

@@ -57,6 +57,10 @@ class Compiler {
   // affected hosts.
   Changes changes(const Snapshot& before, const Snapshot& after, std::span<const Edit> edits);
 
+  // Before an object is stored: kInvalidArgument when it would bring a selector that the switch
+  // could not tell from another.
+  Status check_selectors(const Snapshot& after, const ObjectKey& edited);
+
   // Item keys that realize the object on each host concerned: VM -> instance, ports; enablement ->
   // ports of the VMs it covers; profile -> policies and their groups; network -> net; pool -> ports
   // of its VMs; host -> everything it has.

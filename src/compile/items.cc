@@ -21,7 +21,7 @@ class TenantContext : public StepContext {
   TenantContext(const Snapshot& snapshot, std::string tenant, std::string uid)
       : snapshot_(snapshot), tenant_(std::move(tenant)), uid_(std::move(uid)) {}
 
-  std::uint32_t group(const v1::LabelSelector& selector) const override {
+  std::uint64_t group(const v1::LabelSelector& selector) const override {
     return group_id(uid_, selector_text(selector));
   }
   std::vector<std::string> subnets(std::string_view network) const override {

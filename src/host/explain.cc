@@ -6,6 +6,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "host/inspect.h"
+#include "model/ids.h"
 
 namespace penstock::host {
 namespace {
@@ -31,7 +32,7 @@ Json direction_json(const InspectedDirection& direction, const Agent& agent) {
   out["steps"] = Json::array();
   for (const auto& step : direction.steps) {
     Json entry{{"policy", step.policy}, {"rules", step.rules.rules.size()}};
-    if (const auto* policy = agent.intent().policy(step.policy)) {
+    if (const auto* policy = agent.intent().policy_numbered(step.policy)) {
       entry["profile"] = policy->profile();
       entry["level"] = policy->level();
     }
@@ -60,7 +61,7 @@ Result<Json> port_json(const Agent& agent, Kernel& kernel, std::uint32_t id, Jso
   for (const auto direction : {0, 1}) {
     std::vector<std::uint32_t> want;
     if (wanted)
-      for (const auto& step : wanted->steps()) want.push_back(step.policy());
+      for (const auto& step : wanted->steps()) want.push_back(switch_number(step.policy()));
     if (direction == 1) std::reverse(want.begin(), want.end());
     if (port.policies(direction) != want)
       difference.push_back(fmt::format("steps {}: {} wanted, {} in force",

@@ -14,7 +14,7 @@
 namespace penstock::host {
 
 struct InspectedStep {
-  std::uint32_t policy = 0;  // its id in the intent
+  std::uint32_t policy = 0;  // switch_number() of its id in the intent
   policy::DecodedPolicy rules;
 };
 
@@ -35,7 +35,8 @@ struct InspectedPort {
 
   // The guest can reach others.
   bool forwards() const { return device_exists && programs && let_in; }
-  // Policies a packet passes, by id; a damaged direction lets nothing pass and counts as all.
+  // Policies a packet passes, by their number in the switch; a damaged direction lets nothing pass
+  // and counts as all.
   std::vector<std::uint32_t> policies(int direction) const;
 };
 

@@ -7,6 +7,8 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
+#include "model/ids.h"
+
 namespace penstock::host {
 
 // Only accept() and parse() change an intent.
@@ -122,13 +124,20 @@ const v1::NetworkIntent* Intent::network(std::uint32_t vni) const {
   const auto* found = item(network_key(vni));
   return found && found->has_network() ? &found->network() : nullptr;
 }
-const v1::GroupIntent* Intent::group(std::uint32_t id) const {
+const v1::GroupIntent* Intent::group(std::uint64_t id) const {
   const auto* found = item(group_key(id));
   return found && found->has_group() ? &found->group() : nullptr;
 }
-const v1::PolicyIntent* Intent::policy(std::uint32_t id) const {
+const v1::PolicyIntent* Intent::policy(std::uint64_t id) const {
   const auto* found = item(policy_key(id));
   return found && found->has_policy() ? &found->policy() : nullptr;
+}
+const v1::PolicyIntent* Intent::policy_numbered(std::uint32_t number) const {
+  for (auto it = items_.lower_bound("40/policy/"); it != items_.end(); ++it) {
+    if (!it->second->has_policy()) break;
+    if (switch_number(it->second->policy().id()) == number) return &it->second->policy();
+  }
+  return nullptr;
 }
 const v1::InstanceIntent* Intent::instance(std::string_view tenant, std::string_view name) const {
   const auto* found = item(instance_key(tenant, name));
@@ -214,10 +223,10 @@ std::string switch_key(std::string_view name) {
 std::string network_key(std::uint32_t vni) {
   return fmt::format("20/net/{}", vni);
 }
-std::string group_key(std::uint32_t id) {
+std::string group_key(std::uint64_t id) {
   return fmt::format("30/group/{}", id);
 }
-std::string policy_key(std::uint32_t id) {
+std::string policy_key(std::uint64_t id) {
   return fmt::format("40/policy/{}", id);
 }
 std::string instance_key(std::string_view tenant, std::string_view name) {

@@ -36,8 +36,10 @@ class Intent {
   // The item's message, or nullptr when there is none or it is of another kind than its key says.
   const v1::SwitchIntent* find_switch(std::string_view name) const;
   const v1::NetworkIntent* network(std::uint32_t vni) const;
-  const v1::GroupIntent* group(std::uint32_t id) const;
-  const v1::PolicyIntent* policy(std::uint32_t id) const;
+  const v1::GroupIntent* group(std::uint64_t id) const;
+  const v1::PolicyIntent* policy(std::uint64_t id) const;
+  // The first one that the switch calls so: for what the switch reports.
+  const v1::PolicyIntent* policy_numbered(std::uint32_t number) const;
   const v1::InstanceIntent* instance(std::string_view tenant, std::string_view name) const;
   const v1::PortIntent* port(std::uint32_t id) const;
 
@@ -74,8 +76,8 @@ Acceptance accept(Intent&, const v1::ServerMessage&);
 // Keys of items, as host.proto names them.
 std::string switch_key(std::string_view name);
 std::string network_key(std::uint32_t vni);
-std::string group_key(std::uint32_t id);
-std::string policy_key(std::uint32_t id);
+std::string group_key(std::uint64_t id);
+std::string policy_key(std::uint64_t id);
 std::string instance_key(std::string_view tenant, std::string_view name);
 std::string port_key(std::uint32_t id);
 

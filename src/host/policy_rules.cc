@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "model/ids.h"
+
 namespace penstock::host {
 namespace {
 
@@ -21,7 +23,7 @@ policy::Action action_of(v1::FilterAction action) {
 // The peers of one end. Nothing: they can never match in this direction, and with them the rule.
 Result<std::optional<std::vector<policy::AddressMatch>>> matches(
     const google::protobuf::RepeatedPtrField<v1::ResolvedPeer>& peers, bool end_is_self,
-    const std::string& field, std::set<std::uint32_t>& groups) {
+    const std::string& field, std::set<std::uint64_t>& groups) {
   std::vector<policy::AddressMatch> out;
   if (peers.empty()) return out;
   for (int i = 0; i < peers.size(); ++i) {
@@ -30,7 +32,7 @@ Result<std::optional<std::vector<policy::AddressMatch>>> matches(
       if (end_is_self) out.emplace_back(policy::AnyAddress{});
     } else if (peer.group() != 0) {
       groups.insert(peer.group());
-      out.emplace_back(policy::GroupId(peer.group()));
+      out.emplace_back(policy::GroupId(switch_number(peer.group())));
     } else {
       const auto prefix = IpPrefix::parse(peer.cidr());
       if (!prefix)
@@ -59,7 +61,7 @@ Result<std::vector<PortRange>> ranges(const google::protobuf::RepeatedPtrField<v
 // Nothing: the rule can never match in this direction.
 Result<std::optional<policy::Rule>> rule_of(const v1::ResolvedRule& rule, ps_direction direction,
                                             const std::string& field,
-                                            std::set<std::uint32_t>& groups) {
+                                            std::set<std::uint64_t>& groups) {
   policy::Rule out;
   out.name = rule.name();
   out.action = action_of(rule.action());

@@ -23,7 +23,7 @@ struct DirectedRules {
 
 struct PolicyRules {
   std::array<DirectedRules, 2> direction;  // [PS_OUT], [PS_IN]
-  std::set<std::uint32_t> groups;          // that any rule names
+  std::set<std::uint64_t> groups;          // that any rule names
 };
 
 // kInvalidArgument with the field path when a rule says what cannot be.

@@ -43,7 +43,7 @@ TEST(PolicyRules, CollectsGroups) {
   rule.add_from()->set_group(7);
   rule.add_from()->set_cidr("10.0.0.0/8");
   const auto rules = policy_rules(filter).value();
-  EXPECT_EQ(rules.groups, std::set<std::uint32_t>{7});
+  EXPECT_EQ(rules.groups, std::set<std::uint64_t>{7});
   EXPECT_EQ(rules.direction[PS_IN].set.rules[0].src.size(), 2u);
 }
 

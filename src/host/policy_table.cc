@@ -7,6 +7,7 @@
 #include "abi/policy.h"
 #include "compile/policy/build.h"
 #include "host/switch/switch_abi.h"
+#include "model/ids.h"
 
 namespace penstock::host {
 namespace {
@@ -60,14 +61,14 @@ Status PolicyTable::put(const v1::PolicyIntent& intent) {
   return {};
 }
 
-void PolicyTable::remove(std::uint32_t id) {
+void PolicyTable::remove(std::uint64_t id) {
   const auto found = policies_.find(id);
   if (found == policies_.end()) return;
   for (const auto line : found->second.image) arena_.release(line);
   policies_.erase(found);
 }
 
-const PolicyTable::Policy* PolicyTable::find(std::uint32_t id) const {
+const PolicyTable::Policy* PolicyTable::find(std::uint64_t id) const {
   const auto found = policies_.find(id);
   return found == policies_.end() ? nullptr : &found->second;
 }
@@ -92,7 +93,7 @@ Status PolicyTable::hold_steps(const google::protobuf::RepeatedPtrField<v1::Step
                               intent.policy(), intent.profile(), intent.level()));
     ps_step step{};
     step.line = policy->image[direction];
-    step.profile = intent.policy();
+    step.profile = switch_number(intent.policy());
     step.kind = PS_STEP_FILTER;
     steps.push_back(step);
     held.images.push_back(step.line);

@@ -30,7 +30,7 @@ class PolicyTable {
   struct Policy {
     std::array<std::uint32_t, 2> image{};             // lines, [PS_OUT], [PS_IN]
     std::array<std::vector<std::uint32_t>, 2> index;  // of each rule in the profile's list
-    std::set<std::uint32_t> groups;
+    std::set<std::uint64_t> groups;
     std::string content;  // serialized filter: tells an unchanged policy
     std::size_t bytes = 0;
   };
@@ -40,8 +40,8 @@ class PolicyTable {
   // Compiles the policy and puts it into the arena. On an error the policy that was there stays as
   // it was.
   Status put(const v1::PolicyIntent&);
-  void remove(std::uint32_t id);
-  const Policy* find(std::uint32_t id) const;
+  void remove(std::uint64_t id);
+  const Policy* find(std::uint64_t id) const;
 
   // Makes the step list of one direction, held once for the caller; steps in order for OUT,
   // backwards for IN. kUnavailable: a policy is not there (yet). kUnimplemented: a kind of step
@@ -57,7 +57,7 @@ class PolicyTable {
  private:
   Arena& arena_;
   const Tunables& tunables_;
-  std::map<std::uint32_t, Policy> policies_;
+  std::map<std::uint64_t, Policy> policies_;
 };
 
 }  // namespace penstock::host

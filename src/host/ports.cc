@@ -140,7 +140,7 @@ Status Ports::remove(PortId port) {
   return {};
 }
 
-void Ports::judge_again(std::uint32_t group) {
+void Ports::judge_again(std::uint64_t group) {
   for (const auto& [port, state] : states_)
     if (state.groups.contains(group))
       if (const auto slot = table_.slot_of(port)) table_.bump(*slot);

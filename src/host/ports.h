@@ -37,7 +37,7 @@ class Ports {
   // Cuts the port off and gives up what it held.
   Status remove(PortId);
   // The members of a group changed: flows of every port whose policy names it are judged again.
-  void judge_again(std::uint32_t group);
+  void judge_again(std::uint64_t group);
 
   // The guest's packets pass the programs under its policy.
   bool live(PortId) const;
@@ -57,7 +57,7 @@ class Ports {
   struct State {
     std::array<HeldSteps, 2> steps;  // what the policy words point at
     std::array<bool, 2> damaged{};   // what they point at could not be read
-    std::set<std::uint32_t> groups;
+    std::set<std::uint64_t> groups;
     int ifindex = 0;  // 0: no device
     bool live = false;
     // As connect() last left it without an error; a change of policy alone makes no system call.

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "host/reconciler.h"
+#include "model/ids.h"
 
 namespace penstock::host {
 namespace {
@@ -13,9 +14,9 @@ namespace {
 std::string_view after(std::string_view key, std::string_view prefix) {
   return key.starts_with(prefix) ? key.substr(prefix.size()) : std::string_view{};
 }
-std::uint32_t number_after(std::string_view key, std::string_view prefix) {
+std::uint64_t number_after(std::string_view key, std::string_view prefix) {
   const auto text = after(key, prefix);
-  std::uint32_t number = 0;
+  std::uint64_t number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   return error == std::errc{} && end == text.data() + text.size() ? number : 0;
 }
@@ -103,17 +104,18 @@ auto Reconciler::remove_item(const std::string& key) -> Result<Progress> {
   if (const auto name = after(key, "10/switch/"); !name.empty()) {
     status = overlay_.remove(std::string(name));
   } else if (const auto vni = number_after(key, "20/net/")) {
-    status = tables_.set_network(key, Vni(vni), {});
+    status = tables_.set_network(key, Vni(static_cast<std::uint32_t>(vni)), {});
   } else if (const auto group = number_after(key, "30/group/")) {
-    if (PENSTOCK_TRY(tables_.set_group(key, group, {}))) ports_->judge_again(group);
+    if (PENSTOCK_TRY(tables_.set_group(key, switch_number(group), {}))) ports_->judge_again(group);
   } else if (const auto policy = number_after(key, "40/policy/")) {
     policies_.remove(policy);
   } else if (const auto id = after(key, "50/vm/"); !id.empty()) {
     const auto progress = PENSTOCK_TRY(instances_->remove(std::string(id)));
     return progress == Instances::Progress::kDone ? Progress::kDone : Progress::kWorking;
   } else if (const auto port = number_after(key, "60/port/")) {
-    status = ports_->remove(PortId(port));
-    if (observer_.gone) observer_.gone(PortId(port));
+    const PortId id(static_cast<std::uint32_t>(port));
+    status = ports_->remove(id);
+    if (observer_.gone) observer_.gone(id);
   } else {
     status = tables_.clear(key);
   }
@@ -149,7 +151,7 @@ Status Reconciler::apply_group(const std::string& key, const v1::GroupIntent& gr
     if (!address) return fail_field(fmt::format("members[{}].address", i), address.error().message);
     members.emplace_back(Vni(group.members(i).vni()), *address);
   }
-  const auto changed = tables_.set_group(key, group.id(), members);
+  const auto changed = tables_.set_group(key, switch_number(group.id()), members);
   // Also after an error: part of it may have been written.
   if (!changed || *changed) ports_->judge_again(group.id());
   PENSTOCK_CHECK(changed);

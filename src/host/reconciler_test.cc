@@ -124,6 +124,42 @@ TEST_F(ReconcilerTest, StepsRunInOrderOutAndBackwardsIn) {
   EXPECT_EQ(port(5).policies(PS_IN), (Ids{2, 1}));
 }
 
+TEST_F(ReconcilerTest, PoliciesThatTheSwitchNumbersAlikeAreNotMixedUp) {
+  const std::uint64_t one = 0x1'0000'0005, two = 0x2'0000'0005;
+  sync({items::network(7), items::firewall(one, 80), items::firewall(two, 443),
+        items::vm("web", {5}), items::vm("db", {6}), items::port(5, "web", 7, {one}),
+        items::port(6, "db", 7, {two})});
+  EXPECT_TRUE(world.agent().reconciler().troubles().empty());
+  const auto opens = [&](std::uint32_t id) {
+    const auto& step = port(id).direction[PS_IN].steps.at(0);
+    EXPECT_EQ(step.policy, 5u);
+    return step.rules.rows.at(0).at(0).text();
+  };
+  EXPECT_NE(opens(5).find("80"), std::string::npos) << opens(5);
+  EXPECT_NE(opens(6).find("443"), std::string::npos) << opens(6);
+  change({items::port(6, "db", 7)}, {policy_key(two)});
+  EXPECT_NE(opens(5).find("80"), std::string::npos) << opens(5);
+}
+
+TEST_F(ReconcilerTest, GroupsOfTwoTenantsThatTheSwitchNumbersAlikeStayApart) {
+  const std::uint64_t acme = 0x1'0000'0009, globex = 0x2'0000'0009;
+  sync({items::network(7), items::network(8), items::group(acme, {{7, "10.7.0.20"}}),
+        items::group(globex, {{8, "10.8.0.20"}}), items::firewall(1, 80, acme),
+        items::vm("web", {5}), items::port(5, "web", 7, {1})});
+  const auto groups = [&](std::uint32_t vni, const char* address) {
+    const auto found = world.kernel.map_get(
+        Map::kGroups, bytes_of(network_key(Vni(vni), IpAddress::parse(address).value())));
+    return found.value() ? value_of<ps_group_list>(**found).value().group[0] : 0;
+  };
+  EXPECT_EQ(groups(7, "10.7.0.20"), 9u);
+  EXPECT_EQ(groups(8, "10.8.0.20"), 9u);
+  const auto generation = port(5).direction[PS_IN].generation;
+  change({}, {group_key(globex)});
+  EXPECT_EQ(groups(7, "10.7.0.20"), 9u);
+  EXPECT_EQ(groups(8, "10.8.0.20"), 0u);
+  EXPECT_EQ(port(5).direction[PS_IN].generation, generation) << "the other tenant's flows rest";
+}
+
 TEST_F(ReconcilerTest, AProtectedPortNeverForwardsWithoutItsPolicy) {
   must_have[5] = {1};
   sync({items::network(7), items::firewall(1, 80), items::firewall(2, 443), items::vm("web", {5}),

@@ -189,8 +189,8 @@ void edit(Desired& desired, SimRandom& random) {
       break;
     case 2:
     case 3: {
-      std::vector<std::uint32_t> policies;
-      for (std::uint32_t policy = 1; policy <= 6; ++policy)
+      std::vector<std::uint64_t> policies;
+      for (std::uint64_t policy = 1; policy <= 6; ++policy)
         if (desired.items.contains(policy_key(policy)) &&
             (random.chance(0.3) || (id == 1 && policy == 1)))
           policies.push_back(policy);

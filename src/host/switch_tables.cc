@@ -104,11 +104,11 @@ Status SwitchTables::set_network(const std::string& owner, Vni vni,
   return outcome;
 }
 
-Result<bool> SwitchTables::set_group(const std::string& owner, std::uint32_t id,
+Result<bool> SwitchTables::set_group(const std::string& owner, std::uint32_t number,
                                      const std::vector<std::pair<Vni, IpAddress>>& members) {
   MapMirror::Entries entries;
   for (const auto& [vni, address] : members)
-    entries[bytes_of(host::network_key(vni, address))] = bytes_of(id);
+    entries[bytes_of(host::network_key(vni, address))] = bytes_of(number);
   return groups_.set(owner, entries);
 }
 

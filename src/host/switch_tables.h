@@ -44,7 +44,8 @@ class SwitchTables {
   Status set_network(const std::string& owner, Vni, const std::vector<IpAddress>& gateways);
   // True when the switch's view changed, so that flows of ports that use the group must be judged
   // again.
-  Result<bool> set_group(const std::string& owner, std::uint32_t id,
+  // `number` is what the switch knows the group by: within a VNI it means one group.
+  Result<bool> set_group(const std::string& owner, std::uint32_t number,
                          const std::vector<std::pair<Vni, IpAddress>>& members);
   // The device's packets are dropped from now on, and nobody is sent to it.
   Status clear(const std::string& owner);

@@ -1,7 +1,6 @@
 #include "model/admit.h"
 
 #include <algorithm>
-#include <set>
 
 #include <fmt/format.h>
 #include <google/protobuf/util/message_differencer.h>
@@ -93,57 +92,22 @@ void validate_any(const Message& object, const ValidateContext& context, Problem
          ...);
 }
 
-// Numbers of all policies that could be, without the object's own.
-std::set<std::uint32_t> policy_ids(const Snapshot& snapshot, const ObjectKey& without) {
-  std::set<std::uint32_t> out;
-  std::vector<std::string> tenants{""};
-  snapshot.each<v1::Tenant>([&](const v1::Tenant& t) {
-    if (key_of(t) != without) tenants.push_back(t.metadata().uid());
-  });
-  snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& p) {
-    const auto definition = snapshot.find<v1::ServiceDefinition>(p.spec().definition());
-    if (!definition || key_of(p) == without) return;
-    for (const auto& level : definition->spec().levels())
-      for (const auto& tenant : tenants)
-        out.insert(policy_id(p.metadata().uid(), level.name(), tenant));
-  });
-  return out;
-}
-
-// Whether policies of the new tenant or profile would have numbers in use.
-bool meets(const Snapshot& snapshot, const Message& object, const std::set<std::uint32_t>& used) {
-  const auto& uid = metadata_of(object).uid();
-  bool met = false;
-  const auto level_ids = [&](const std::string& definition, const std::string& profile_uid,
-                             const std::string& tenant_uid) {
-    if (const auto d = snapshot.find<v1::ServiceDefinition>(definition))
-      for (const auto& level : d->spec().levels())
-        met |= used.contains(policy_id(profile_uid, level.name(), tenant_uid));
-  };
-  if (object.GetDescriptor() == v1::Tenant::descriptor()) {
-    snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& p) {
-      level_ids(p.spec().definition(), p.metadata().uid(), uid);
-    });
-  } else {
-    const auto& profile = static_cast<const v1::ServiceProfile&>(object);
-    level_ids(profile.spec().definition(), uid, "");
-    snapshot.each<v1::Tenant>([&](const v1::Tenant& t) {
-      level_ids(profile.spec().definition(), uid, t.metadata().uid());
-    });
-  }
-  return met;
-}
-
 void give_uid(Message& object, const Snapshot& snapshot, const AdmitContext& context) {
   auto& metadata = mutable_metadata_of(object);
   const auto draw = [&] {
     metadata.set_uid(fmt::format("{:016x}{:016x}", context.random(), context.random()));
   };
   draw();
-  const auto* type = object.GetDescriptor();
-  if (type != v1::Tenant::descriptor() && type != v1::ServiceProfile::descriptor()) return;
-  const auto used = policy_ids(snapshot, key_of(object));
-  for (int tries = 0; tries < 16 && meets(snapshot, object, used); ++tries) draw();
+  if (object.GetDescriptor() != v1::Tenant::descriptor()) return;
+  // Ids of groups tell tenants apart by their tag.
+  const auto taken = [&] {
+    const auto tag = tenant_tag(metadata.uid());
+    bool met = false;
+    snapshot.each<v1::Tenant>(
+        [&](const v1::Tenant& other) { met |= tenant_tag(other.metadata().uid()) == tag; });
+    return met;
+  };
+  while (taken()) draw();
 }
 
 void set_time(google::protobuf::Timestamp& out, WallTime time) {

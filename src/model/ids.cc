@@ -12,12 +12,13 @@ class Hash {
     byte(0xff);  // in no UTF-8 text
     return *this;
   }
-  std::uint32_t id() const {
+  // The lower half is never 0, which stands for "none" in the switch.
+  std::uint64_t id() const {
     auto h = state_;
     h = (h ^ h >> 33) * 0xff51afd7ed558ccdULL;
     h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ULL;
-    const auto id = static_cast<std::uint32_t>(h ^ h >> 33);
-    return id ? id : 1;
+    h ^= h >> 33;
+    return static_cast<std::uint32_t>(h) ? h : h | 1;
   }
 
  private:
@@ -27,13 +28,17 @@ class Hash {
 
 }  // namespace
 
-std::uint32_t policy_id(std::string_view profile_uid, std::string_view level,
+std::uint64_t policy_id(std::string_view profile_uid, std::string_view level,
                         std::string_view tenant_uid) {
   return Hash().part("policy").part(profile_uid).part(level).part(tenant_uid).id();
 }
 
-std::uint32_t group_id(std::string_view tenant_uid, std::string_view selector_text) {
-  return Hash().part("group").part(tenant_uid).part(selector_text).id();
+std::uint32_t tenant_tag(std::string_view tenant_uid) {
+  return static_cast<std::uint32_t>(Hash().part("tenant").part(tenant_uid).id());
+}
+
+std::uint32_t selector_number(std::string_view selector_text) {
+  return static_cast<std::uint32_t>(Hash().part("selector").part(selector_text).id());
 }
 
 }  // namespace penstock

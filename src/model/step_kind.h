@@ -26,8 +26,8 @@ using Json = nlohmann::ordered_json;
 class StepContext {
  public:
   virtual ~StepContext() = default;
-  // Number of the group of the tenant's VMs with these labels.
-  virtual std::uint32_t group(const v1::LabelSelector&) const = 0;
+  // Id of the group of the tenant's VMs with these labels.
+  virtual std::uint64_t group(const v1::LabelSelector&) const = 0;
   // CIDRs of the tenant's network; empty: no such network.
   virtual std::vector<std::string> subnets(std::string_view network) const = 0;
 };

@@ -151,7 +151,8 @@ void Api::write(const std::string& secret, std::shared_ptr<const Request> reques
   engine_request.atomic = atomic;
   for (std::size_t i = 0; i < call->items.size(); ++i)
     engine_request.items.push_back([this, call, i](const Snapshot& snapshot) -> Result<Planned> {
-      const PlanContext context{snapshot, call->answered.who, parts_.runtime, parts_.step_kinds};
+      const PlanContext context{snapshot, call->answered.who, parts_.runtime, parts_.step_kinds,
+                                parts_.compiler};
       return call->items[i](context, *call->answered.writes[i]);
     });
   engine_request.done = [this, call](std::vector<Result<ItemOutcome>> outcomes) {
@@ -167,7 +168,8 @@ void Api::dry_run(std::shared_ptr<Call<Response>> call) {
   auto& answered = call->answered;
   answered.outcome.set_revision(working.revision());
   for (std::size_t i = 0; i < call->items.size(); ++i) {
-    const PlanContext context{working, answered.who, parts_.runtime, parts_.step_kinds};
+    const PlanContext context{working, answered.who, parts_.runtime, parts_.step_kinds,
+                              parts_.compiler};
     auto& write = *answered.writes[i];
     const auto planned = call->items[i](context, write);
     write.secret.clear();

@@ -95,7 +95,8 @@ void Server::first_start(FirstSecret first_secret, std::move_only_function<void(
       Identity nobody;
       nobody.name = "admin";
       nobody.roles.emplace_back().set_role(v1::ADMINISTRATOR);
-      const PlanContext context{snapshot, nobody, parts_->runtime, parts_->step_kinds};
+      const PlanContext context{snapshot, nobody, parts_->runtime, parts_->step_kinds,
+                                parts_->compiler};
       auto admission = PENSTOCK_TRY(admit(snapshot, *object, context.admit_context()));
       if (!hash.empty())
         for (auto& edit : admission.edits) {

@@ -7,6 +7,7 @@
 #include "compile/policy/build.h"
 #include "host/intent.h"
 #include "host/policy_rules.h"
+#include "model/ids.h"
 
 namespace penstock::sim {
 namespace {
@@ -176,7 +177,8 @@ Expected History::expect(HostIntent intent) {
         const auto policy = out.intent.items.find(policy_key);
         const int image =
             policy == out.intent.items.end() ? -3 : images_of(*policy->second)[direction];
-        steps[direction] += fmt::format("{}{}:i{}", i ? " " : "", step.policy(), image);
+        steps[direction] +=
+            fmt::format("{}{}:i{}", i ? " " : "", switch_number(step.policy()), image);
       }
     const auto mac = Mac::parse(port.mac()).value();
     expected.facet = facet(port.vni(), mac.bytes, steps[PS_OUT], steps[PS_IN]);

@@ -47,7 +47,7 @@ v1::IntentItem network(std::uint32_t vni) {
   return item;
 }
 
-v1::IntentItem group(std::uint32_t id, std::vector<std::pair<std::uint32_t, std::string>> members) {
+v1::IntentItem group(std::uint64_t id, std::vector<std::pair<std::uint32_t, std::string>> members) {
   auto item = keyed(group_key(id));
   item.mutable_group()->set_id(id);
   for (const auto& [vni, address] : members) {
@@ -58,7 +58,7 @@ v1::IntentItem group(std::uint32_t id, std::vector<std::pair<std::uint32_t, std:
   return item;
 }
 
-v1::IntentItem firewall(std::uint32_t id, std::uint32_t tcp_port, std::uint32_t group) {
+v1::IntentItem firewall(std::uint64_t id, std::uint32_t tcp_port, std::uint64_t group) {
   auto item = keyed(policy_key(id));
   auto& out = *item.mutable_policy();
   out.set_id(id);
@@ -91,7 +91,7 @@ v1::IntentItem vm(const std::string& name, std::vector<std::uint32_t> ports, boo
 }
 
 v1::IntentItem port(std::uint32_t id, const std::string& vm, std::uint32_t vni,
-                    std::vector<std::uint32_t> policies) {
+                    std::vector<std::uint64_t> policies) {
   auto item = keyed(port_key(id));
   auto& out = *item.mutable_port();
   out.set_id(id);

@@ -26,6 +26,7 @@ struct PlanContext {
   const Identity& who;
   Runtime& runtime;
   const StepKinds& step_kinds;
+  Compiler& compiler;
 
   AdmitContext admit_context() const;
 };

@@ -180,6 +180,10 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
     if (kind.tenant_scoped && !key.tenant.empty() && !context.snapshot.find<v1::Tenant>(key.tenant))
       return not_found(ObjectKey::of<v1::Tenant>("", key.tenant));
   }
+  if (admission.changed)
+    PENSTOCK_CHECK(context.compiler.check_selectors(
+        context.snapshot.with(admission.edits, context.snapshot.revision() + 1),
+        key_of(*admission.object)));
   auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, context.admit_context()));
   if (admission.created && &kind == &kind_of<v1::Token>()) give_secret(context, admission, write);
   write.key = key_of(*admission.object);
