@@ -142,10 +142,9 @@ Exit print_outcome(Console& console, const Json& outcome, bool waited, std::stri
   if (!waited) return Exit::kDone;
   const Json& rollout = at(outcome, "rollout");
   const auto hosts = number_at(at(rollout, "hosts")), applied = number_at(at(rollout, "applied"));
-  bool failed = false;
+  const bool failed = number_at(at(rollout, "gaveUp")) > 0;
   for (const auto& laggard : at(rollout, "waiting")) {
     const auto state = text_at(at(laggard, "state")), message = text_at(at(laggard, "message"));
-    failed = failed || state == "FAILED";
     const std::string_view said = state == "FAILED"        ? "failed"
                                   : state == "UNREACHABLE" ? "no session with the server"
                                                            : "no answer yet";
@@ -161,10 +160,13 @@ Exit print_outcome(Console& console, const Json& outcome, bool waited, std::stri
                              late ? "; the deadline passed" : ""));
   }
   if (applied >= hosts && !late) return Exit::kDone;
-  console.line("The change stays and is retried.");
-  console.try_next(why);
   // The server ends a wait early only when going on is hopeless.
-  return late || !failed ? Exit::kDeadline : Exit::kFailed;
+  const Exit end = late || !failed ? Exit::kDeadline : Exit::kFailed;
+  console.line(end == Exit::kFailed
+                   ? "The change stays; it is tried again when something about it changes."
+                   : "The change stays and is retried.");
+  console.try_next(why);
+  return end;
 }
 
 }  // namespace penstock::cli

@@ -155,9 +155,49 @@ TEST(Apply, DeadlineNamesLaggards) {
                                  "map full\napplied on 1 of 3 hosts; the deadline passed\n"));
   world.on("POST /v1:batch?wait=applied",
            Json::parse(R"({"items":[{"outcome":{"change":"CREATED"}}],"outcome":{
-    "rollout":{"hosts":2,"applied":1,"waiting":[{"host":"h3","state":"FAILED","message":"no kernel support"}]}}})"));
-  EXPECT_EQ(world.terminal.run("apply --wait -f -").exit, 8)
-      << "the server gave up before the deadline";
+    "rollout":{"hosts":2,"applied":1,"gaveUp":1,"waiting":[{"host":"h3","state":"FAILED","message":"no kernel support","gaveUp":true}]}}})"));
+  ran = world.terminal.run("apply --wait -f -");
+  EXPECT_EQ(ran.exit, 8) << "the server gave up before the deadline";
+  EXPECT_THAT(ran.out, HasSubstr("  h3 not applied: no kernel support\n"));
+  EXPECT_THAT(ran.out, HasSubstr("it is tried again when something about it changes.\nTry: "));
+}
+
+TEST(Patch, SendsAMergePatchWithItsMediaType) {
+  World world;
+  world.on("PATCH /v1/tenants/acme/vms/web-1",
+           Json::parse(R"({"outcome":{"change":"UPDATED","revision":"9"}})"));
+  auto ran = world.terminal.run(
+      R"(patch vm/acme/web-1 --exit-code -p '{"spec": {"power": "STOPPED", "owner": null}}')");
+  EXPECT_EQ(ran.exit, 10) << ran.err;
+  EXPECT_EQ(ran.out, "vm acme/web-1 changed\n");
+  EXPECT_EQ(world.body_of(0), Json::parse(R"({"spec":{"power":"STOPPED","owner":null}})"));
+  EXPECT_EQ(world.seen().at(0).content_type, "application/merge-patch+json");
+  world.terminal.in = "spec:\n  power: RUNNING\n";
+  ran = world.terminal.run("patch vm/acme/web-1 --patch-file -");
+  EXPECT_EQ(world.body_of(1), Json::parse(R"({"spec":{"power":"RUNNING"}})"));
+  EXPECT_EQ(world.terminal.run("patch vm/acme/web-1 -p '[1]'").exit, 6);
+  EXPECT_EQ(world.terminal.run("patch vm/acme/web-1 -p '{a: [}'").exit, 6);
+  EXPECT_EQ(world.terminal.run("patch vm/acme/web-1").exit, 2);
+  EXPECT_EQ(world.seen().size(), 2u) << "what is no patch is not sent";
+}
+
+TEST(Label, SetsRemovesAndShows) {
+  World world;
+  const Json changed = Json::parse(R"({"outcome":{"change":"UPDATED"}})");
+  world.on("PATCH /v1/tenants/acme/vms/web-1", changed);
+  world.on("PATCH /v1/tenants/acme/vms/web-2", changed);
+  auto ran = world.terminal.run("label vm acme/web-1 acme/web-2 acme/gone role=db old-");
+  EXPECT_EQ(ran.exit, 3) << "one is not there";
+  EXPECT_EQ(ran.out,
+            "vm acme/web-1 labelled: role=db, old removed\n"
+            "vm acme/web-2 labelled: role=db, old removed\n");
+  EXPECT_EQ(world.body_of(1), Json::parse(R"({"metadata":{"labels":{"role":"db","old":null}}})"));
+  Json labelled = vm("acme", "web-1", kReady);
+  labelled["metadata"]["labels"] = {{"role", "db"}};
+  world.on("GET /v1/tenants/acme/vms/web-1", labelled);
+  EXPECT_EQ(world.terminal.run("label vm/acme/web-1").out, "vm acme/web-1: role=db\n");
+  EXPECT_EQ(world.terminal.run("label vm/acme/web-1 a=1 a-").exit, 2);
+  EXPECT_EQ(world.terminal.run("label a=1").exit, 2);
 }
 
 TEST(Diff, ServerSaysWhatWouldBecome) {

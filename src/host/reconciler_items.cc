@@ -247,7 +247,18 @@ Status Reconciler::program_port(const v1::PortIntent& port) {
 }
 
 Status Reconciler::apply_port(const v1::PortIntent& port) {
-  PENSTOCK_CHECK(program_port(port));
+  if (auto status = program_port(port); !status) {
+    // For a policy that will not come, a port waits in vain: as final as the policy's own trouble,
+    // which brings the port back when it ends.
+    for (const auto& step : port.steps()) {
+      const auto why = troubles_.find(policy_key(step.policy()));
+      if (!policies_.find(step.policy()) && why != troubles_.end() && why->second.final)
+        return fail(Code::kFailedPrecondition,
+                    fmt::format("{}: profile {}, level {}: {}", step.enablement(), step.profile(),
+                                step.level(), why->second.message));
+    }
+    return status;
+  }
   if (instances_->device(PortId(port.id()))) return {};
   const auto* instance = intent_.instance(port.tenant(), port.vm());
   if (instance && !instance->running()) return {};

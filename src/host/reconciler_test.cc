@@ -221,6 +221,21 @@ TEST_F(ReconcilerTest, APolicyThatCannotBeBuiltLeavesTheOldOneInForce) {
   EXPECT_GT(port(5).direction[PS_IN].generation, before.direction[PS_IN].generation);
 }
 
+TEST_F(ReconcilerTest, APortWaitingForAPolicyThatWillNotComeSaysSo) {
+  auto bad = items::firewall(1, 80);
+  bad.mutable_policy()->mutable_filter()->mutable_rules(0)->add_from()->set_cidr("10.0.0.300/8");
+  sync({items::network(7), bad, items::vm("web", {5}), items::port(5, "web", 7, {1})});
+  ASSERT_TRUE(trouble("60/port/5"));
+  EXPECT_TRUE(trouble("60/port/5")->final);
+  EXPECT_NE(trouble("60/port/5")->message.find("rules[0].from[0].cidr"), std::string::npos)
+      << trouble("60/port/5")->message;
+  EXPECT_FALSE(port(5).forwards());
+  change({items::firewall(1, 443)});
+  EXPECT_EQ(world.last_ack()->not_ready_size(), 0) << world.last_ack()->ShortDebugString();
+  EXPECT_EQ(port(5).policies(PS_OUT), Ids{1});
+  EXPECT_TRUE(port(5).forwards());
+}
+
 TEST_F(ReconcilerTest, EqualPoliciesAndStepListsShareTheirPlace) {
   sync({items::network(7), items::firewall(1, 80), items::firewall(2, 80), items::vm("a", {5}),
         items::vm("b", {6}), items::port(5, "a", 7, {1}), items::port(6, "b", 7, {1})});

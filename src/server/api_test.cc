@@ -155,6 +155,22 @@ TEST(Api, ATerminalFailureEndsTheWaitEarly) {
   const auto after = World::must(world.get("VirtualMachine", "acme", "web-1")).virtual_machine();
   ASSERT_EQ(after.status().steps_size(), 1);
   EXPECT_FALSE(after.status().steps(0).applied());
+  EXPECT_EQ(after.status().conditions(0).reason(), "Failed");
+  EXPECT_EQ(after.status().rollout().gave_up(), 1);
+  const auto name = answer.enablement().metadata().name();
+  const auto ready = [&] {
+    return World::must(world.get("Enablement", "acme", name)).enablement().status().conditions(0);
+  };
+  EXPECT_EQ(ready().reason(), "Failed");
+  EXPECT_NE(ready().message().find("h1: map full (4096 of 4096); it is not tried again"),
+            std::string::npos)
+      << ready().message();
+  // One that is tried again is no terminal failure, nor one whose host is away.
+  h1.fail(fmt::format("60/port/{}", vm.spec().nics(0).port_id()), "busy", 500);
+  h1.ack();
+  EXPECT_EQ(ready().reason(), "NotApplied");
+  h1.leave();
+  EXPECT_EQ(ready().reason(), "HostAway");
 }
 
 TEST(Api, DisableTakesTheStepAwayAgain) {

@@ -39,6 +39,9 @@ void ready_by(google::protobuf::RepeatedPtrField<v1::Condition>* conditions,
     if (!worst || rank(host) > rank(*worst)) worst = &host;
   auto text = fmt::format("applied on {} of {} hosts; {}: {}", rollout.applied(), rollout.hosts(),
                           worst ? worst->host() : "", worst ? worst->message() : "");
+  if (rollout.gave_up() > 0 && rollout.applied() + rollout.gave_up() == rollout.hosts())
+    return condition(conditions, v1::Condition::FALSE, "Failed",
+                     text + "; it is not tried again until something changes");
   switch (worst ? rank(*worst) : 0) {
     case 2:
       return condition(conditions, v1::Condition::FALSE, "NotApplied", std::move(text));
@@ -102,6 +105,10 @@ v1::Rollout rollout_of(const HostSessions& sessions, const Targets& targets, std
     auto one = rollout_on(sessions, host, items);
     if (one.state() == v1::HostRollout::APPLIED)
       rollout.set_applied(rollout.applied() + 1);
+    if (one.state() == v1::HostRollout::FAILED && terminal_on(sessions, host, items)) {
+      one.set_gave_up(true);
+      rollout.set_gave_up(rollout.gave_up() + 1);
+    }
     else if (rollout.waiting_size() < kMostWaiting)
       *rollout.add_waiting() = one;
     if (every) every->push_back(std::move(one));
@@ -202,9 +209,12 @@ void StatusBook::fill_host(const Snapshot& snapshot, v1::Host& host) const {
               "nothing was acknowledged yet");
   } else if (!view->not_ready.empty()) {
     const auto& [key, first] = *view->not_ready.begin();
-    condition(status.mutable_conditions(), v1::Condition::FALSE, first.reason(),
-              fmt::format("{} item{} not applied; {}: {}", view->not_ready.size(),
-                          view->not_ready.size() == 1 ? " is" : "s are", key, first.message()));
+    const bool gave_up = std::ranges::all_of(
+        view->not_ready, [](const auto& item) { return item.second.retry_in_ms() == 0; });
+    condition(status.mutable_conditions(), v1::Condition::FALSE, gave_up ? "Failed" : "NotApplied",
+              fmt::format("{} item{} not applied; {}: {}: {}", view->not_ready.size(),
+                          view->not_ready.size() == 1 ? " is" : "s are", key, first.reason(),
+                          first.message()));
   } else {
     condition(status.mutable_conditions(), v1::Condition::TRUE, "Connected",
               "everything sent is applied");
