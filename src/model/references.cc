@@ -78,12 +78,22 @@ class Uses {
       add(ObjectKey::of<v1::Token>("", token), "spec.user");
     for (auto& vm : snapshot_.vms_of_owner("user:" + key_.name))
       add(std::move(vm), "spec.owner", false);
+    owned<v1::VmPool>("user:" + key_.name);
+    owned<v1::VirtualNetwork>("user:" + key_.name);
+  }
+  template <typename T>
+  void owned(const std::string& owner) {
+    snapshot_.each<T>([&](const T& object) {
+      if (object.spec().owner() == owner) add(key_of(object), "spec.owner", false);
+    });
   }
   void group() {
     for (const auto& user : snapshot_.users_of_group(key_.name))
       add(ObjectKey::of<v1::User>("", user), "spec.groups", false);
     for (auto& vm : snapshot_.vms_of_owner("group:" + key_.name))
       add(std::move(vm), "spec.owner", false);
+    owned<v1::VmPool>("group:" + key_.name);
+    owned<v1::VirtualNetwork>("group:" + key_.name);
   }
   template <typename Wants>
   void placements(Wants wants, const char* field) {

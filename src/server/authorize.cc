@@ -21,11 +21,12 @@ const T* as(const Message* object) {
 bool owns_vm(const Snapshot& snapshot, const Identity& who, std::string_view tenant,
              std::string_view vm) {
   const auto found = snapshot.find<v1::VirtualMachine>(tenant, vm);
-  return found && who.owns(*found);
+  return found && who.owns(found->spec().owner());
 }
 
-// Owners act on single VMs, and on pools that name nothing but VMs of theirs. A pool with a
-// selector may hold VMs of others tomorrow, and so may a network.
+// Owners of VMs act on those, and on pools that name nothing but VMs of theirs. A pool with a
+// selector may hold VMs of others tomorrow, and so may a network: only who was made their owner
+// acts on these, and with that on every VM in them.
 bool owns_target(const Snapshot& snapshot, const Identity& who, std::string_view tenant,
                  const v1::EnablementSpec& spec) {
   switch (spec.target_case()) {
@@ -35,14 +36,20 @@ bool owns_target(const Snapshot& snapshot, const Identity& who, std::string_view
       return owns_vm(snapshot, who, tenant, spec.nic().vm());
     case v1::EnablementSpec::kPool: {
       const auto pool = snapshot.find<v1::VmPool>(tenant, spec.pool());
+      if (pool && who.owns(pool->spec().owner())) return true;
       return pool && !pool->spec().has_selector() && pool->spec().vms_size() > 0 &&
              std::ranges::all_of(pool->spec().vms(), [&](const auto& vm) {
                return owns_vm(snapshot, who, tenant, vm);
              });
     }
-    default:
-      return false;
+    case v1::EnablementSpec::kNetwork: {
+      const auto network = snapshot.find<v1::VirtualNetwork>(tenant, spec.network());
+      return network && who.owns(network->spec().owner());
+    }
+    case v1::EnablementSpec::TARGET_NOT_SET:
+      break;
   }
+  return false;
 }
 
 bool sees_event(const Snapshot& snapshot, const Identity& who, const v1::Event& event) {
@@ -68,7 +75,7 @@ bool sees(const Snapshot& snapshot, const Identity& who, const ObjectKey& key,
   if (who.tenant_administrator(key.tenant)) return true;
   if (!who.vm_owner_role(key.tenant)) return false;
   if (is<v1::VirtualNetwork>(key)) return true;
-  if (const auto* vm = as<v1::VirtualMachine>(object)) return who.owns(*vm);
+  if (const auto* vm = as<v1::VirtualMachine>(object)) return who.owns(vm->spec().owner());
   if (const auto* pool = as<v1::VmPool>(object)) {
     v1::EnablementSpec target;
     target.set_pool(pool->metadata().name());

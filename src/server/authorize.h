@@ -3,10 +3,12 @@
 //
 //   administrator          everything
 //   tenant administrator   networks, VMs, pools, enablements of the tenant
-//   VM owner               sees own VMs, the tenant's networks and catalog; enables and disables on
-//   own VMs vendor                 definitions of its vendor name every user             sees
-//   itself and its groups; makes and deletes tokens of its own host                   nothing but
-//   its session
+//   VM owner               sees own VMs and pools, the tenant's networks and catalog; enables and
+//                          disables on VMs, pools and networks it owns, and on pools that name only
+//                          VMs it owns. What has no owner is the tenant administrators'.
+//   vendor                 definitions of its vendor name
+//   every user             sees itself and its groups; makes and deletes tokens of its own
+//   host                   nothing but its session
 //
 // To those who may not see an object it looks exactly like one that does not exist.
 #pragma once

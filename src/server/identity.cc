@@ -43,11 +43,16 @@ bool Identity::vendor(std::string_view vendor) const {
 bool Identity::in_tenant(std::string_view tenant) const {
   return tenant_administrator(tenant) || vm_owner_role(tenant);
 }
-bool Identity::owns(const v1::VirtualMachine& vm) const {
-  if (kind != Kind::kUser) return false;
-  const auto& owner = vm.spec().owner();
+bool Identity::owns(std::string_view owner) const {
+  if (kind != Kind::kUser || owner.empty()) return false;
   if (owner == "user:" + name) return true;
   return std::ranges::any_of(groups, [&](const auto& group) { return owner == "group:" + group; });
+}
+bool Identity::operator==(const Identity& other) const {
+  return kind == other.kind && name == other.name && groups == other.groups &&
+         std::ranges::equal(roles, other.roles, [](const auto& a, const auto& b) {
+           return a.role() == b.role() && a.tenant() == b.tenant() && a.vendor() == b.vendor();
+         });
 }
 std::string Identity::text() const {
   return kind == Kind::kHost ? "host:" + name : name;

@@ -26,9 +26,11 @@ struct Identity {
   bool vm_owner_role(std::string_view tenant) const;
   bool vendor(std::string_view vendor) const;
   bool in_tenant(std::string_view tenant) const;  // any role in it, or administrator
-  // Whether the VM's owner ("user:NAME", "group:NAME") is this user or one of its groups.
-  bool owns(const v1::VirtualMachine&) const;
+  // Whether the owner of a VM, pool or network ("user:NAME", "group:NAME") is this user or one of
+  // its groups. Nobody owns what has no owner.
+  bool owns(std::string_view owner) const;
   std::string text() const;  // "admin", "host:h1"
+  bool operator==(const Identity&) const;
 };
 
 // kUnauthenticated: no token, an unknown or expired one, a disabled or deleted user. All with the

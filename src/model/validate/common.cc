@@ -27,6 +27,18 @@ void check_unique(std::set<std::string>& seen, const std::string& name, Problems
     problems.add(field, fmt::format("\"{}\" is there twice", name.substr(0, 80)));
 }
 
+void check_owner(const std::string& owner, const std::string& before, const Snapshot& snapshot,
+                 Problems& problems) {
+  if (owner.empty() || owner == before) return;
+  if (owner.starts_with("user:"))
+    check_exists<v1::User>(snapshot, "", owner.substr(5), problems, "spec.owner");
+  else if (owner.starts_with("group:"))
+    check_exists<v1::Group>(snapshot, "", owner.substr(6), problems, "spec.owner");
+  else
+    problems.add("spec.owner", fmt::format("\"{}\" is not an owner", owner.substr(0, 80)),
+                 "\"user:NAME\" or \"group:NAME\"");
+}
+
 void check_limits(const v1::Limits& limits, Problems& problems, const std::string& field) {
   const auto check = [&](const char* name, std::int64_t value) {
     if (value < 0)

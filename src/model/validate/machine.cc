@@ -92,19 +92,6 @@ class NicCheck {
   }
 };
 
-void check_owner(const std::string& owner, const ValidateContext& context, Problems& problems) {
-  if (owner.empty()) return;
-  const auto* before = context.before<v1::VirtualMachine>();
-  if (before && before->spec().owner() == owner) return;  // the owner may have gone since
-  if (owner.starts_with("user:"))
-    check_exists<v1::User>(context.snapshot, "", owner.substr(5), problems, "spec.owner");
-  else if (owner.starts_with("group:"))
-    check_exists<v1::Group>(context.snapshot, "", owner.substr(6), problems, "spec.owner");
-  else
-    problems.add("spec.owner", fmt::format("\"{}\" is not an owner", owner.substr(0, 80)),
-                 "\"user:NAME\" or \"group:NAME\"");
-}
-
 void check_placement(const v1::VirtualMachine& vm, const ValidateContext& context,
                      Problems& problems) {
   const auto& place = vm.spec().placement();
@@ -135,7 +122,8 @@ void validate(const v1::VirtualMachine& vm, const ValidateContext& context, Prob
     check(vm.spec().nics(i), field_path("spec.nics", static_cast<std::size_t>(i)));
   if (!vm.spec().driver().empty()) check_name(vm.spec().driver(), problems, "spec.driver");
   check_placement(vm, context, problems);
-  check_owner(vm.spec().owner(), context, problems);
+  const auto* before = context.before<v1::VirtualMachine>();
+  check_owner(vm.spec().owner(), before ? before->spec().owner() : "", context.snapshot, problems);
 }
 
 void validate(const v1::VmPool& pool, const ValidateContext& context, Problems& problems) {
@@ -151,6 +139,8 @@ void validate(const v1::VmPool& pool, const ValidateContext& context, Problems& 
     check_unique(seen, spec.vms(i), problems, at);
   }
   if (spec.has_selector()) check_selector(spec.selector(), problems, "spec.selector");
+  const auto* before = context.before<v1::VmPool>();
+  check_owner(spec.owner(), before ? before->spec().owner() : "", context.snapshot, problems);
 }
 
 }  // namespace penstock

@@ -108,6 +108,8 @@ void validate(const v1::VirtualNetwork& network, const ValidateContext& context,
                  "576 to 9000; 0: what the underlay leaves");
   if (!spec.virtual_switch().empty())
     check_name(spec.virtual_switch(), problems, "spec.virtualSwitch");
+  const auto* existing = context.before<v1::VirtualNetwork>();
+  check_owner(spec.owner(), existing ? existing->spec().owner() : "", context.snapshot, problems);
   const auto subnets = check_subnets(network, problems);
   for (const auto& subnet : subnets)
     if (subnet.prefix.address.family == Family::kV6 && spec.mtu() != 0 && spec.mtu() < 1280)

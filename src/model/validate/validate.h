@@ -60,6 +60,8 @@ bool check_exists(const Snapshot& snapshot, std::string_view tenant, std::string
 }
 void check_unique(std::set<std::string>& seen, const std::string& name, Problems&,
                   const std::string& field);
+// "user:NAME" or "group:NAME" that exists, or empty. One that stays may have gone since.
+void check_owner(const std::string& owner, const std::string& before, const Snapshot&, Problems&);
 void check_limits(const v1::Limits&, Problems&, const std::string& field);
 // The addresses of a subnet that nobody may have: network and broadcast address (IPv4, shorter than
 // /31), the subnet-router anycast address (IPv6), the gateway. Sorted.
