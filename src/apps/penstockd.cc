@@ -29,6 +29,7 @@ struct Options {
   std::vector<std::string> set;
   std::string log_level = "info";
   bool insecure_listen = false;
+  bool restored = false;
   int ready_fd = -1;
 };
 
@@ -105,8 +106,13 @@ int run(const Options& options) {
     return stopped(log, fail_errno(errno, "make " + options.data).error());
 
   RealRuntime runtime(tunables);
-  auto store = open_sqlite_store(runtime, log, options.data + "/penstock.db");
+  auto store = open_sqlite_store(runtime, log, options.data + "/penstock.db",
+                                 options.restored ? StoreLife::kNew : StoreLife::kSame);
   if (!store) return stopped(log, store.error());
+  if (options.restored)
+    log.warning(
+        "the store begins a new life: hosts drop what is not in it; do not pass --restored "
+        "again");
   Server server(runtime, log, **store);
   Gateway gateway(runtime, server.api());
   HttpServer http(
@@ -177,6 +183,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--insecure-listen", options.insecure_listen,
                "allow addresses other than loopback, without encryption");
+  app.add_flag("--restored", options.restored,
+               "once, after the store was put back from a backup: hosts give up later states");
   app.add_option("--ready-fd", options.ready_fd,
                  "file descriptor that gets the ready line instead of stdout");
   CLI11_PARSE(app, argc, argv);

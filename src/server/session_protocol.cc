@@ -8,9 +8,9 @@ HelloVerdict judge_hello(const v1::Hello& hello, const v1::Position& server,
   if (host.incarnation().empty()) return HelloVerdict::kFull;
   if (host.incarnation() != server.incarnation()) return HelloVerdict::kNewIncarnation;
   if (host.epoch() > server.epoch()) return HelloVerdict::kServerIsStale;
-  // The store lost revisions this host has seen (a backup was put back): only a new life may go
-  // backwards.
-  if (host.revision() > server.revision()) return HelloVerdict::kNewIncarnation;
+  // The store lost revisions this host has seen (a backup was put back). Whether that is meant,
+  // only its administrator knows.
+  if (host.revision() > server.revision()) return HelloVerdict::kStoreIsBehind;
   return hello.digest() == digest_it_should_have ? HelloVerdict::kPositionOnly
                                                  : HelloVerdict::kFull;
 }

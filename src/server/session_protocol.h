@@ -15,8 +15,9 @@ namespace penstock {
 enum class HelloVerdict {
   kPositionOnly,    // it holds exactly what it should: nothing is sent but where history stands now
   kFull,            // its intent is absent or differs
-  kNewIncarnation,  // it knew another store, or a later state of this one: FULL, marked as a new
-                    // life
+  kNewIncarnation,  // it knew another store, or an earlier life of this one: FULL, marked as new
+  kStoreIsBehind,   // it knows a later state of this very life: the store lost something. It is
+                    // left alone until the store begins a new life (penstockd --restored)
   kServerIsStale,   // it has served a later leader: this server must not touch it
 };
 HelloVerdict judge_hello(const v1::Hello&, const v1::Position& server,

@@ -29,7 +29,7 @@ TEST(JudgeHello, EveryCase) {
   EXPECT_EQ(hello(at("life", 90, 3), "other"), HelloVerdict::kFull);
   EXPECT_EQ(hello(at("before", 90, 3), "good"), HelloVerdict::kNewIncarnation);
   EXPECT_EQ(hello(at("before", 90, 9), "good"), HelloVerdict::kNewIncarnation);
-  EXPECT_EQ(hello(at("life", 101, 3), "good"), HelloVerdict::kNewIncarnation);
+  EXPECT_EQ(hello(at("life", 101, 3), "good"), HelloVerdict::kStoreIsBehind);
   EXPECT_EQ(hello(at("life", 90, 4), "good"), HelloVerdict::kServerIsStale);
 }
 

@@ -111,6 +111,22 @@ void HostSessions::refuse(Session& session, const Error& error) {
   detach(*keep, error.message);
 }
 
+void HostSessions::refuse_ahead(Session& session, Host& host, const v1::Position& holds) {
+  const auto store = engine_.position();
+  Error error{
+      Code::kFailedPrecondition,
+      fmt::format("host {} holds revision {} (epoch {}), the store is at {} (epoch {}): was "
+                  "it restored from a backup, or does another server lead?",
+                  host.name, holds.revision(), holds.epoch(), store.revision(), store.epoch()),
+      {},
+      "after restoring a backup start penstockd once with --restored; until then the host "
+      "goes on with what it has"};
+  // Said aloud once, not at every try of the host.
+  if (host.view.ahead.empty()) log_.error("{}; {}", error.message, error.hint);
+  host.view.ahead = error.message + "; " + error.hint;
+  refuse(session, error);
+}
+
 void HostSessions::detach(Session& session, std::string_view why) {
   auto* host = std::exchange(session.host, nullptr);
   if (!host || host->session != &session) return;
@@ -177,19 +193,23 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
     old.channel->close();
     sessions_.erase(old.id.value);
   }
+  const auto verdict = judge_hello(hello, engine_.position(),
+                                   compiler_.compile(engine_.head(), host.name).digest().text());
+  if (verdict == HelloVerdict::kServerIsStale || verdict == HelloVerdict::kStoreIsBehind)
+    return refuse_ahead(session, host, hello.position());
   host.session = &session;
   session.host = &host;
   host.forget_flight();
   host.view.connected = true;
   host.view.since = runtime_.wall();
   host.view.hello = hello;
+  host.view.ahead.clear();
   host.audited = runtime_.now();
 
-  const auto verdict = judge_hello(hello, engine_.position(),
-                                   compiler_.compile(engine_.head(), host.name).digest().text());
   switch (verdict) {
     case HelloVerdict::kServerIsStale:
-      return refuse(session, {Code::kUnavailable, "this server is no longer the leader", {}, ""});
+    case HelloVerdict::kStoreIsBehind:
+      break;  // refused above
     case HelloVerdict::kFull:
       send_full(host, false);
       break;

@@ -46,6 +46,8 @@ class HostSessions {
   // What is known of a host that has been heard of since the server started.
   struct View {
     bool connected = false;
+    // While the host is refused because it holds a later state than the store has: that, in words.
+    std::string ahead;
     bool in_step = false;  // has acknowledged something in this session: what it holds is known
     v1::Hello hello;
     WallTime since{};  // connected, or lost
@@ -92,6 +94,7 @@ class HostSessions {
   void note(Host&, const std::string& key, std::int64_t revision);
   void detach(Session&, std::string_view why);
   void refuse(Session&, const Error&);
+  void refuse_ahead(Session&, Host&, const v1::Position& holds);
   void watch_over(SessionId);
   void audit(Host&);
   std::vector<std::string> all_items(const std::string& host);

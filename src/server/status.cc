@@ -72,8 +72,10 @@ v1::HostRollout rollout_on(const HostSessions& sessions, const std::string& host
   rollout.set_state(v1::HostRollout::APPLIED);
   if (!view || !view->connected) {
     rollout.set_state(v1::HostRollout::UNREACHABLE);
-    rollout.set_message(view ? "no session with the host; it goes on with what it has"
-                             : "no session with the host since the server started");
+    rollout.set_message(!view ? "no session with the host since the server started"
+                        : view->ahead.empty()
+                            ? "no session with the host; it goes on with what it has"
+                            : view->ahead);
     return rollout;
   }
   for (const auto& item : items) {
@@ -103,12 +105,12 @@ v1::Rollout rollout_of(const HostSessions& sessions, const Targets& targets, std
   rollout.set_revision(revision);
   for (const auto& [host, items] : targets) {
     auto one = rollout_on(sessions, host, items);
-    if (one.state() == v1::HostRollout::APPLIED)
-      rollout.set_applied(rollout.applied() + 1);
     if (one.state() == v1::HostRollout::FAILED && terminal_on(sessions, host, items)) {
       one.set_gave_up(true);
       rollout.set_gave_up(rollout.gave_up() + 1);
     }
+    if (one.state() == v1::HostRollout::APPLIED)
+      rollout.set_applied(rollout.applied() + 1);
     else if (rollout.waiting_size() < kMostWaiting)
       *rollout.add_waiting() = one;
     if (every) every->push_back(std::move(one));
@@ -186,9 +188,12 @@ void StatusBook::fill_host(const Snapshot& snapshot, v1::Host& host) const {
   status.set_vms(static_cast<int>(snapshot.vm_count_of_host(name)));
   const auto* view = sessions_.view(name);
   if (!view || !view->connected) {
-    condition(status.mutable_conditions(), v1::Condition::UNKNOWN, "NoSession",
-              view ? "the host is away; it goes on with what it has"
-                   : "not heard of since the server started");
+    if (view && !view->ahead.empty())
+      condition(status.mutable_conditions(), v1::Condition::FALSE, "AheadOfStore", view->ahead);
+    else
+      condition(status.mutable_conditions(), v1::Condition::UNKNOWN, "NoSession",
+                view ? "the host is away; it goes on with what it has"
+                     : "not heard of since the server started");
     if (view) {
       set_time(*status.mutable_conditions(0)->mutable_since(), view->since);
       status.set_applied_revision(view->applied_revision);

@@ -24,8 +24,9 @@ v1::StatusResponse server_status(const ReadContext& context, const HostSessions&
     shown.set_applied_revision(view ? view->applied_revision : 0);
     if (!view || !view->connected) {
       shown.set_state(v1::HostRollout::UNREACHABLE);
-      shown.set_message("no session");
-      response.add_problems(fmt::format("host {} is away", name));
+      const bool ahead = view && !view->ahead.empty();
+      shown.set_message(ahead ? view->ahead : "no session");
+      response.add_problems(ahead ? view->ahead : fmt::format("host {} is away", name));
     } else if (!view->not_ready.empty()) {
       const auto& [key, first] = *view->not_ready.begin();
       shown.set_state(v1::HostRollout::FAILED);
