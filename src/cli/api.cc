@@ -177,6 +177,14 @@ Status Api::watch(const Location& location, std::string_view selector, std::int6
   return {};
 }
 
+Result<Json> Api::patch(const Location& location, const Json& merge_patch,
+                        const WriteOptions& options) {
+  return call({"PATCH", with_query(path_of(location), query_of(options)),
+               merge_patch.dump(-1, ' ', false, Json::error_handler_t::replace),
+               "application/merge-patch+json"},
+              patience(options, timeout_));
+}
+
 Result<Json> Api::remove(const Location& location, bool cascade, const WriteOptions& options) {
   Query query = query_of(options);
   if (cascade) query.emplace_back("cascade", "true");

@@ -40,6 +40,8 @@ class Api {
   Status watch(const Location&, std::string_view selector, std::int64_t revision,
                const std::function<bool(const Json&)>& event,
                std::chrono::steady_clock::time_point deadline);
+  // `merge_patch`: RFC 7396. The answer is a PutResponse.
+  Result<Json> patch(const Location&, const Json& merge_patch, const WriteOptions&);
   Result<Json> remove(const Location&, bool cascade, const WriteOptions&);
   // `items`: as in BatchRequest.
   Result<Json> batch(Json items, bool atomic, const WriteOptions&);

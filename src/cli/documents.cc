@@ -82,6 +82,10 @@ void add_document(Documents& out, const std::string& file, const YamlPtr& root,
 
 }  // namespace
 
+Result<std::string> read_text(const std::string& path, const Io& io) {
+  return path == "-" ? io.in() : read_file(path);
+}
+
 std::string Document::place_of(const ErrorDetail& detail) const {
   const Found found = locate(*root, detail.field);
   const Mark mark = detail.message.starts_with("unknown field") ? found.key : found.value;
@@ -106,7 +110,7 @@ Result<Documents> load_documents(const std::vector<std::string>& paths, bool rec
     }
     for (const auto& file : files) {
       const bool standard_input = file == "-";
-      const std::string text = standard_input ? io.in() : PENSTOCK_TRY(read_file(file));
+      const std::string text = PENSTOCK_TRY(read_text(file, io));
       const std::string name = standard_input ? "stdin" : file;
       const YamlDocuments parsed = parse_yaml(text);
       for (const auto& problem : parsed.problems) {

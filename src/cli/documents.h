@@ -30,6 +30,9 @@ struct Documents {
   std::vector<std::string> problems;
 };
 
+// A file, or "-" for stdin; at most 16 MiB.
+Result<std::string> read_text(const std::string& path, const Io&);
+
 // Files, folders (their *.yaml, *.yml and *.json; with `recursive` those below too) and "-" for
 // stdin, in the order given.
 // {"kind": "List", "items": [...]}, as `get -o json` prints it, counts as its items. Tenant-scoped

@@ -1,6 +1,8 @@
-// The command against a real penstockd, without hosts: what is applied nowhere is shown as such.
+// The command against a real penstockd. Most tests have no host: what is applied nowhere is shown
+// as such. Some have one that says what the test wants.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <spawn.h>
@@ -11,9 +13,14 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
 
+#include "cli/http/client.h"
 #include "cli/json.h"
 #include "cli/testing/harness.h"
+#include "penstock/v1/host.grpc.pb.h"
 
 extern char** environ;
 
@@ -24,11 +31,98 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
+// A host's end of a session on a real stream: takes what comes, acknowledges it, and says of some
+// items that they cannot be.
+class TestHost {
+ public:
+  TestHost(const std::string& address, std::string token, v1::Position holds = {})
+      : stub_(v1::HostSession::NewStub(
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    context_.AddMetadata("authorization", "Bearer " + token);
+    stream_ = stub_->Connect(&context_);
+    v1::HostMessage hello;
+    hello.mutable_hello()->set_host("h1");
+    *hello.mutable_hello()->mutable_position() = std::move(holds);
+    stream_->Write(hello);
+    reader_ = std::thread([this] { read(); });
+  }
+  ~TestHost() {
+    context_.TryCancel();
+    reader_.join();
+  }
+  // Items with keys that start so fail for good, with this message; empty: none any more.
+  void fail(std::string prefix, std::string message) {
+    const std::lock_guard lock(mutex_);
+    prefix_ = std::move(prefix);
+    message_ = std::move(message);
+  }
+  template <typename Condition>  // of (last message, position)
+  bool wait_for(Condition condition) {
+    for (int i = 0; i < 500; ++i) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (condition(last_)) return true;
+      }
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    }
+    return false;
+  }
+  v1::Position position() {
+    const std::lock_guard lock(mutex_);
+    return position_;
+  }
+
+ private:
+  void read() {
+    for (v1::ServerMessage message; stream_->Read(&message);) {
+      v1::HostMessage answer;
+      {
+        const std::lock_guard lock(mutex_);
+        if (message.has_heartbeat()) continue;
+        last_ = message;
+        if (message.has_refused()) continue;
+        position_ = message.position();
+        if (message.has_full()) keys_.clear();
+        for (const auto& item : message.full().items()) keys_.insert(item.key());
+        for (const auto& item : message.delta().put()) keys_.insert(item.key());
+        for (const auto& key : message.delta().remove()) keys_.erase(key);
+        auto& ack = *answer.mutable_ack();
+        *ack.mutable_position() = position_;
+        for (const auto& key : keys_)
+          if (!prefix_.empty() && key.starts_with(prefix_)) {
+            auto& item = *ack.add_not_ready();
+            item.set_key(key);
+            item.set_reason("Conflict");
+            item.set_message(message_);
+          }
+      }
+      stream_->Write(answer);
+    }
+  }
+
+  std::unique_ptr<v1::HostSession::Stub> stub_;
+  grpc::ClientContext context_;
+  std::unique_ptr<grpc::ClientReaderWriter<v1::HostMessage, v1::ServerMessage>> stream_;
+  std::mutex mutex_;
+  std::string prefix_, message_;
+  v1::ServerMessage last_;
+  v1::Position position_;
+  std::set<std::string> keys_;
+  std::thread reader_;
+};
+
 class Penstockd : public testing::Test {
  protected:
   void SetUp() override {
     std::string pattern = "/tmp/penstock-cli-XXXXXX";
     folder_ = ::mkdtemp(pattern.data());
+    start();
+    std::ifstream token(folder_ + "/data/admin.token");
+    std::getline(token, terminal.env["PENSTOCK_TOKEN"]);
+    ASSERT_FALSE(terminal.env["PENSTOCK_TOKEN"].empty());
+  }
+
+  void start(const std::vector<std::string>& more = {}) {
     int ready[2];
     ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
     const std::string program = PENSTOCK_BUILD_DIR "/bin/penstockd";
@@ -36,9 +130,10 @@ class Penstockd : public testing::Test {
     posix_spawn_file_actions_t actions;
     ::posix_spawn_file_actions_init(&actions);
     ::posix_spawn_file_actions_adddup2(&actions, ready[1], 3);
-    const std::vector<std::string> words{
-        program,       "--data",     data, "--listen-http", "127.0.0.1:0", "--listen-grpc",
-        "127.0.0.1:0", "--ready-fd", "3",  "--log-level",   "error"};
+    std::vector<std::string> words{program,       "--data",        data,          "--listen-http",
+                                   "127.0.0.1:0", "--listen-grpc", "127.0.0.1:0", "--ready-fd",
+                                   "3",           "--log-level",   "error"};
+    words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
     for (const auto& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
     arguments.push_back(nullptr);
@@ -56,20 +151,31 @@ class Penstockd : public testing::Test {
     // "ready http=127.0.0.1:PORT grpc=..."
     ASSERT_THAT(line, StartsWith("ready http="));
     terminal.env["PENSTOCK_SERVER"] = "http://" + line.substr(11, line.find(' ', 11) - 11);
-    std::ifstream token(data + "/admin.token");
-    std::getline(token, terminal.env["PENSTOCK_TOKEN"]);
-    ASSERT_FALSE(terminal.env["PENSTOCK_TOKEN"].empty());
+    grpc_ = line.substr(line.find("grpc=") + 5);
+  }
+
+  void stop() {
+    ::kill(pid_, SIGTERM);
+    int status = 0;
+    for (int i = 0; i < 100 && ::waitpid(pid_, &status, WNOHANG) == 0; ++i) ::usleep(50'000);
+    if (::kill(pid_, 0) == 0) ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, &status, 0);
+    pid_ = -1;
   }
 
   void TearDown() override {
-    if (pid_ > 0) {
-      ::kill(pid_, SIGTERM);
-      int status = 0;
-      for (int i = 0; i < 100 && ::waitpid(pid_, &status, WNOHANG) == 0; ++i) ::usleep(50'000);
-      if (::kill(pid_, 0) == 0) ::kill(pid_, SIGKILL);
-      ::waitpid(pid_, &status, 0);
-    }
+    if (pid_ > 0) stop();
     std::filesystem::remove_all(folder_);
+  }
+
+  // The secret of a new token.
+  std::string token_of(const std::string& spec) {
+    terminal.in =
+        "kind: Token\nmetadata: {name: t" + std::to_string(++tokens_) + "}\nspec: {" + spec + "}\n";
+    const auto said = expect(0, "apply -f -").out;
+    constexpr std::string_view kSecret = "secret, shown only now: ";
+    const auto at = said.find(kSecret) + kSecret.size();
+    return said.substr(at, said.find('\n', at) - at);
   }
 
   std::string write(const std::string& name, const std::string& text) {
@@ -128,7 +234,8 @@ spec:
   }
 
   Terminal terminal;
-  std::string folder_;
+  std::string folder_, grpc_;
+  int tokens_ = 0;
   pid_t pid_ = -1;
 };
 
@@ -263,6 +370,117 @@ TEST_F(Penstockd, DraftsWatchAndNames) {
               HasSubstr("ADDED vm/acme/web-1\n"));
   EXPECT_EQ(expect(0, "__complete describe vm acme/").out, "acme/web-1\n");
   EXPECT_THAT(expect(0, "get hosts -w --deadline 200ms").out, HasSubstr("ADDED"));
+}
+
+TEST_F(Penstockd, ATerminalFailureEndsEveryWaitWithEight) {
+  expect(0, "apply -f " + inventory());
+  expect(0, "apply -f " + kFirewall + " -f " + profile());
+  TestHost host(grpc_, token_of("host: h1"));
+  expect(0, "wait vm acme/web-1 --for=ready --deadline 10s");
+  host.fail("60/port/", "flow steps 4096 of 4096");
+  auto ran = expect(8, "enable office-firewall --on vm/acme/web-1 --wait --deadline 20s");
+  EXPECT_THAT(ran.out, HasSubstr("h1 not applied: flow steps 4096 of 4096"));
+  EXPECT_THAT(ran.out, HasSubstr("it is tried again when something about it changes.\n"
+                                 "Try: penstock explain enablement/acme/"));
+  const auto name = expect(0, "get enablements -A -o jsonpath={.metadata.name}").out;
+  for (const auto* goal : {"ready", "applied"}) {
+    ran = expect(8, "wait enablement acme/" + name + " --for=" + goal + " --deadline 20s");
+    EXPECT_THAT(ran.out, StartsWith("enablement acme/" + name + ": failed after"));
+    EXPECT_THAT(ran.out, HasSubstr("h1"));
+    EXPECT_THAT(ran.out, HasSubstr("flow steps 4096 of 4096"));
+    EXPECT_THAT(ran.out, HasSubstr("Try: penstock explain enablement/acme/" + name + "\n"));
+  }
+  ran = expect(
+      8, "patch vm/acme/web-1 -p '{spec: {power: RUNNING}, metadata: {labels: {a: b}}}' --wait");
+  EXPECT_THAT(expect(0, "describe vm acme/web-1").out, HasSubstr("not ready (Failed)"));
+  host.fail("", "");
+  expect(0, "disable office-firewall --on vm/acme/web-1 --wait --deadline 20s");
+  expect(0, "wait vm acme/web-1 --for=ready --deadline 20s");
+}
+
+TEST_F(Penstockd, PatchAndLabel) {
+  expect(0, "apply -f " + inventory());
+  EXPECT_EQ(
+      expect(10, R"(patch vm/acme/web-1 --exit-code -p '{"spec": {"power": "STOPPED"}}')").out,
+      "vm acme/web-1 changed\n");
+  EXPECT_EQ(expect(0, R"(patch vm/acme/web-1 --exit-code -p '{"spec": {"power": "STOPPED"}}')").out,
+            "vm acme/web-1 unchanged\n");
+  EXPECT_EQ(expect(0, "get vm acme/web-1 -o jsonpath={.spec.power}").out, "STOPPED\n");
+  auto ran = expect(6, "patch vm/acme/web-1 -p '{spec: {powr: x, nics: 3}}'");
+  EXPECT_THAT(ran.err, HasSubstr("spec.powr"));
+  EXPECT_THAT(ran.err, HasSubstr("spec.nics"));
+  EXPECT_THAT(expect(5, "patch vm/acme/web-1 -p '{metadata: {resourceVersion: \"1\"}}'").err,
+              HasSubstr("has changed"));
+  EXPECT_EQ(expect(0, "label vm acme/web-1 role=db tier=back").out,
+            "vm acme/web-1 labelled: role=db, tier=back\n");
+  EXPECT_EQ(expect(0, "label vm/acme/web-1 tier-").out, "vm acme/web-1 labelled: tier removed\n");
+  EXPECT_EQ(expect(0, "label vm/acme/web-1").out, "vm acme/web-1: role=db\n");
+  expect(6, "label vm/acme/web-1 'bad key=1'");
+  // Another media type would be another kind of patch.
+  HttpClient http(parse_server(terminal.env["PENSTOCK_SERVER"]).value(),
+                  terminal.env["PENSTOCK_TOKEN"]);
+  const auto answer = http.call({"PATCH", "/v1/tenants/acme/vms/web-1", "{}", "application/json"},
+                                std::chrono::seconds(10));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->status, 415);
+  EXPECT_THAT(answer->body, HasSubstr("application/merge-patch+json"));
+}
+
+TEST_F(Penstockd, TheCatalogCanBeFollowed) {
+  expect(0, "apply -f " + inventory());
+  expect(0, "apply -f " + kFirewall + " -f " + profile());
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(400));
+    Terminal other;
+    other.env = terminal.env;
+    other.run("patch profile office-firewall -p '{spec: {published: false}}'");
+  });
+  const auto said = expect(0, "catalog -t acme --watch --deadline 1500ms -o name").out;
+  later.join();
+  EXPECT_EQ(said, "ADDED catalog/office-firewall\nDELETED catalog/office-firewall\n");
+  EXPECT_EQ(expect(0, "watch catalog -t acme --deadline 300ms -o name").out, "");
+  expect(2, "catalog -t acme --watch --vm web-1");
+}
+
+TEST_F(Penstockd, ABackupPutBackIsServedToHostsOnceItIsSaidSo) {
+  expect(0, "apply -f " + inventory());
+  const auto token = token_of("host: h1");
+  stop();
+  std::filesystem::copy(folder_ + "/data", folder_ + "/backup");
+  start();
+  v1::Position held;
+  {
+    TestHost host(grpc_, token);
+    expect(0, "label vm/acme/web-1 later=yes");
+    expect(0, "label vm/acme/web-1 later=still");
+    expect(0, "patch vm/acme/web-1 -p '{spec: {power: STOPPED}}' --wait --deadline 20s");
+    held = host.position();
+    ASSERT_GT(held.revision(), 0);
+  }
+  stop();
+  std::filesystem::remove_all(folder_ + "/data");
+  std::filesystem::rename(folder_ + "/backup", folder_ + "/data");
+  start();
+  {
+    TestHost host(grpc_, token, held);
+    EXPECT_TRUE(host.wait_for([](const auto& last) { return last.has_refused(); }));
+    const auto status = expect(1, "status").out;
+    EXPECT_THAT(status, HasSubstr("host h1 holds revision " + std::to_string(held.revision())));
+    EXPECT_THAT(status, HasSubstr("start penstockd once with --restored"));
+  }
+  stop();
+  start({"--restored"});
+  {
+    TestHost host(grpc_, token, held);
+    EXPECT_TRUE(host.wait_for([](const auto& last) { return last.full().new_incarnation(); }));
+    expect(0, "wait vm acme/web-1 --for=ready --deadline 20s");
+    held = host.position();
+  }
+  stop();
+  start();  // without the flag: the same life goes on
+  TestHost host(grpc_, token, held);
+  EXPECT_TRUE(host.wait_for([](const auto& last) { return last.has_full() || last.has_delta(); }));
+  EXPECT_EQ(host.position().incarnation(), held.incarnation());
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "server/failure.h"
 #include "server/handlers/catalog.h"
 #include "server/handlers/definitions.h"
+#include "server/handlers/patch.h"
 #include "server/handlers/resources.h"
 #include "server/handlers/system.h"
 
@@ -304,14 +305,14 @@ v1::WriteOutcome outcome_of(const v1::WriteOutcome& whole, const Write& write,
 
 }  // namespace
 
-void Api::put(std::string secret, v1::PutRequest request, Done<v1::PutResponse> done) {
-  auto shared = std::make_shared<const v1::PutRequest>(std::move(request));
-  std::vector<Item> items{[shared](const PlanContext& context, Write& write) -> Result<Planned> {
-    const auto* object = unwrap(shared->object());
-    if (!object) return fail_field("object", "an object is needed");
-    return plan_put(context, *object, shared->must_be_new(), write);
+template <typename Request, typename Plan>
+void Api::write_one(const std::string& secret, Request request, Plan plan,
+                    Done<v1::PutResponse> done) {
+  auto shared = std::make_shared<const Request>(std::move(request));
+  std::vector<Item> items{[shared, plan](const PlanContext& context, Write& write) {
+    return plan(context, *shared, write);
   }};
-  write<v1::PutRequest, v1::PutResponse>(
+  write<Request, v1::PutResponse>(
       secret, shared, std::move(items), false,
       [this](Answered& answered) -> Result<v1::PutResponse> {
         if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
@@ -322,6 +323,21 @@ void Api::put(std::string secret, v1::PutRequest request, Done<v1::PutResponse> 
         return response;
       },
       std::move(done));
+}
+
+void Api::put(std::string secret, v1::PutRequest request, Done<v1::PutResponse> done) {
+  write_one(
+      secret, std::move(request),
+      [](const PlanContext& context, const v1::PutRequest& put, Write& write) -> Result<Planned> {
+        const auto* object = unwrap(put.object());
+        if (!object) return fail_field("object", "an object is needed");
+        return plan_put(context, *object, put.must_be_new(), write);
+      },
+      std::move(done));
+}
+
+void Api::patch(std::string secret, v1::PatchRequest request, Done<v1::PutResponse> done) {
+  write_one(secret, std::move(request), plan_patch, std::move(done));
 }
 
 void Api::erase(std::string secret, v1::DeleteRequest request, Done<v1::DeleteResponse> done) {
@@ -416,40 +432,12 @@ void Api::disable(std::string secret, v1::DisableRequest request, Done<v1::Disab
 
 void Api::add_to_draft(std::string secret, v1::AddToDraftRequest request,
                        Done<v1::PutResponse> done) {
-  auto shared = std::make_shared<const v1::AddToDraftRequest>(std::move(request));
-  std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
-    return plan_add_to_draft(context, *shared, write);
-  }};
-  write<v1::AddToDraftRequest, v1::PutResponse>(
-      secret, shared, std::move(items), false,
-      [this](Answered& answered) -> Result<v1::PutResponse> {
-        if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
-        v1::PutResponse response;
-        *response.mutable_outcome() =
-            outcome_of(answered.outcome, *answered.writes[0], *answered.outcomes[0]);
-        *response.mutable_object() = object_of(answered, *answered.writes[0]);
-        return response;
-      },
-      std::move(done));
+  write_one(secret, std::move(request), plan_add_to_draft, std::move(done));
 }
 
 void Api::submit(std::string secret, v1::SubmitDefinitionRequest request,
                  Done<v1::PutResponse> done) {
-  auto shared = std::make_shared<const v1::SubmitDefinitionRequest>(std::move(request));
-  std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
-    return plan_submit(context, *shared, write);
-  }};
-  write<v1::SubmitDefinitionRequest, v1::PutResponse>(
-      secret, shared, std::move(items), false,
-      [this](Answered& answered) -> Result<v1::PutResponse> {
-        if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
-        v1::PutResponse response;
-        *response.mutable_outcome() =
-            outcome_of(answered.outcome, *answered.writes[0], *answered.outcomes[0]);
-        *response.mutable_object() = object_of(answered, *answered.writes[0]);
-        return response;
-      },
-      std::move(done));
+  write_one(secret, std::move(request), plan_submit, std::move(done));
 }
 
 }  // namespace penstock

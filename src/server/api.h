@@ -50,6 +50,7 @@ class Api {
                               Watches::Ended);
   void cancel_watch(std::uint64_t id) { parts_.watches.cancel(id); }
   void put(std::string secret, v1::PutRequest, Done<v1::PutResponse>);
+  void patch(std::string secret, v1::PatchRequest, Done<v1::PutResponse>);
   void erase(std::string secret, v1::DeleteRequest, Done<v1::DeleteResponse>);
   void batch(std::string secret, v1::BatchRequest, Done<v1::BatchResponse>);
   // Catalog
@@ -79,6 +80,9 @@ class Api {
   void write(const std::string& secret, std::shared_ptr<const Request> request,
              std::vector<Item> items, bool atomic,
              std::function<Result<Response>(Answered&)> compose, Done<Response> done);
+  // One item, answered with its object; `plan` is a plan_... of the handlers.
+  template <typename Request, typename Plan>
+  void write_one(const std::string& secret, Request, Plan plan, Done<v1::PutResponse> done);
   template <typename Response>
   void finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOutcome>> outcomes);
   template <typename Response>

@@ -1,7 +1,10 @@
 #include "server/watches.h"
 
+#include <algorithm>
 #include <charconv>
 #include <vector>
+
+#include "server/handlers/catalog.h"
 
 namespace penstock {
 
@@ -15,6 +18,8 @@ struct Watches::Watch {
   Sink sink;
   Ended ended;
   bool broken = false;  // dropped at the end of the turn: never while the map is walked
+  std::optional<CatalogWatch> catalog;
+  bool identity_changed = false;
 
   bool concerns(const ObjectKey& key) const {
     return key.kind == kind && (tenant.empty() || !kind->tenant_scoped || key.tenant == tenant);
@@ -44,11 +49,13 @@ Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest&
   if (request.kind().empty())
     return fail_field("kind", "a kind is needed", "for example \"VirtualMachine\"");
   watch->kind = PENSTOCK_TRY(find_kind(request.kind()));
-  if (watch->kind == &kind_of<v1::CatalogEntry>())
-    return fail(Code::kInvalidArgument, "the catalog cannot be watched",
-                "list it: penstock catalog");
   watch->tenant = request.tenant();
-  if (!watch->tenant.empty()) PENSTOCK_CHECK(authorize_tenant(watch->who, watch->tenant));
+  if (watch->kind == &kind_of<v1::CatalogEntry>()) {
+    PENSTOCK_CHECK(authorize_catalog(engine_.head(), watch->who, watch->tenant));
+    watch->catalog.emplace(watch->tenant);
+  } else if (!watch->tenant.empty()) {
+    PENSTOCK_CHECK(authorize_tenant(watch->who, watch->tenant));
+  }
   watch->selector = PENSTOCK_TRY(parse_selector(request.label_selector()));
   watch->sink = std::move(sink);
   watch->ended = std::move(ended);
@@ -57,26 +64,36 @@ Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest&
   const auto& head = engine_.head();
   if (history_from_ == 0) history_from_ = head.revision();
 
-  if (it.kind == &kind_of<v1::Event>()) {
-    if (request.revision() == 0)
-      for (const auto& event : events_.all())
-        tell(it, {event->revision(), key_of(*event), nullptr, event});
-  } else if (request.revision() == 0) {
-    head.each(*it.kind, [&](const ObjectKey& key, const MessagePtr& object, std::int64_t revision) {
-      if (it.concerns(key) && it.selects(object.get()) && may_read(head, it.who, key, object.get()))
-        send(it, v1::WatchEvent::ADDED, key, *object, revision);
-      return !it.broken;
-    });
-  } else if (request.revision() < history_from_) {
+  const bool compacted = request.revision() > 0 && it.kind != &kind_of<v1::Event>() &&
+                         (request.revision() < history_from_ ||
+                          // Of a later state that a restored store does not have.
+                          request.revision() > head.revision() ||
+                          (it.catalog && catalogs_changed_since(request.revision())));
+  if (compacted) {
     v1::WatchEvent event;
     event.set_type(v1::WatchEvent::COMPACTED);
-    event.set_revision(history_from_);
+    event.set_revision(it.catalog ? head.revision() : history_from_);
     it.sink(event);
     it.ended({Code::kFailedPrecondition,
               fmt::format("changes after revision {} are not kept any more", request.revision()),
               {},
               "list again, then watch from the list's revision"});
     return it.id;
+  }
+  if (it.catalog) {
+    begin_catalog(it, request.revision());
+  } else if (it.kind == &kind_of<v1::Event>()) {
+    if (request.revision() == 0)
+      events_.each([&](const auto& event) {
+        tell(it, {event->revision(), key_of(*event), nullptr, event});
+        return !it.broken;
+      });
+  } else if (request.revision() == 0) {
+    head.each(*it.kind, [&](const ObjectKey& key, const MessagePtr& object, std::int64_t revision) {
+      if (it.concerns(key) && it.selects(object.get()) && may_read(head, it.who, key, object.get()))
+        send(it, v1::WatchEvent::ADDED, key, *object, revision);
+      return !it.broken;
+    });
   } else {
     for (const auto& past : history_)
       if (past.revision > request.revision()) tell(it, past);
@@ -92,10 +109,14 @@ void Watches::cancel(std::uint64_t id) {
   watches_.erase(id);
 }
 
+ReadContext Watches::context_of(const Watch& watch) const {
+  return {engine_.head(), watch.who, status_, events_, runtime_.tunables()};
+}
+
 bool Watches::send(Watch& watch, v1::WatchEvent::Type type, const ObjectKey& key,
                    const Message& object, std::int64_t revision) {
   if (watch.broken) return false;
-  const ReadContext context{engine_.head(), watch.who, status_, events_, runtime_.tunables()};
+  const auto context = context_of(watch);
   v1::WatchEvent event;
   event.set_type(type);
   event.set_revision(revision);
@@ -139,11 +160,12 @@ void Watches::published(const Publication& publication) {
     const auto* kind = edit.key.kind;
     identities_changed_ = identities_changed_ || kind == &kind_of<v1::User>() ||
                           kind == &kind_of<v1::Group>() || kind == &kind_of<v1::Token>();
+    catalog_changes_.note(publication.before, publication.after, edit.key);
     history_.push_back(
         {revision, edit.key, publication.before.find(edit.key), publication.after.find(edit.key)});
     for (auto& [id, watch] : watches_) tell(*watch, history_.back());
   }
-  const auto most = static_cast<std::size_t>(runtime_.tunables().store_history_revisions);
+  const auto most = static_cast<std::size_t>(runtime_.tunables().watch_history_max);
   while (history_.size() > most) {
     history_from_ = history_.front().revision;
     history_.pop_front();
@@ -154,12 +176,15 @@ void Watches::settled() {
   if (std::exchange(identities_changed_, false)) {
     for (auto& [id, watch] : watches_) {
       auto who = identify(engine_.head(), watch->secret, runtime_.wall());
-      if (who)
-        watch->who = std::move(*who);
-      else
+      if (!who) {
         watch->broken = true;
+        continue;
+      }
+      watch->identity_changed = !(watch->who == *who);
+      watch->who = std::move(*who);
     }
   }
+  catalogs_settled();
   std::vector<std::uint64_t> broken;
   for (const auto& [id, watch] : watches_)
     if (watch->broken) broken.push_back(id);
@@ -170,6 +195,49 @@ void Watches::settled() {
                   "the watch ended: its reader is too slow or may not read any more",
                   {},
                   "list again, then watch from the list's revision"});
+  }
+}
+
+// --- catalogs
+
+// Entries have no history of their own. Whether one could be different is known, and then the
+// reader must list again: it cannot be told which of them it had.
+bool Watches::catalogs_changed_since(std::int64_t revision) const {
+  for (auto past = history_.rbegin(); past != history_.rend() && past->revision > revision; ++past)
+    if (CatalogChanges::concerned(*past->key.kind)) return true;
+  return false;
+}
+
+void Watches::tell_catalog(Watch& watch, v1::WatchEvent::Type type, const v1::CatalogEntry& entry) {
+  if (watch.broken) return;
+  v1::WatchEvent event;
+  event.set_type(type);
+  event.set_revision(engine_.head().revision());
+  *event.mutable_object() = wrap(entry);
+  if (!watch.sink(event)) watch.broken = true;
+}
+
+void Watches::begin_catalog(Watch& watch, std::int64_t revision) {
+  if (revision > 0) return watch.catalog->take(context_of(watch), watch.selector);
+  watch.catalog->look(context_of(watch), watch.selector,
+                      [&](auto type, const auto& entry) { tell_catalog(watch, type, entry); });
+}
+
+void Watches::catalogs_settled() {
+  const auto changes = std::exchange(catalog_changes_, {});
+  for (auto& [id, watch] : watches_) {
+    const bool all = std::exchange(watch->identity_changed, false);
+    if (!watch->catalog || watch->broken || (changes.empty() && !all)) continue;
+    bool told = false;
+    const auto tell = [&](v1::WatchEvent::Type type, const v1::CatalogEntry& entry) {
+      tell_catalog(*watch, type, entry);
+      told = true;
+    };
+    if (all)
+      watch->catalog->look(context_of(*watch), watch->selector, tell);
+    else
+      watch->catalog->look(context_of(*watch), watch->selector, changes, tell);
+    if (told) bookmark(*watch, engine_.head().revision());
   }
 }
 

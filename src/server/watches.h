@@ -10,6 +10,7 @@
 #include <string>
 
 #include "penstock/v1/api.pb.h"
+#include "server/catalog_watch.h"
 #include "server/handlers/context.h"
 
 namespace penstock {
@@ -25,7 +26,7 @@ class Watches {
   ~Watches();
 
   // The initial objects come within this call. revision > 0: what changed after it, from a history
-  // of store_history_revisions changes; when it is gone, one COMPACTED event. Answers an id for
+  // of watch_history_max changes; when it is gone, one COMPACTED event. Answers an id for
   // cancel().
   Result<std::uint64_t> watch(std::string secret, const v1::WatchRequest&, Sink, Ended);
   void cancel(std::uint64_t id);
@@ -42,6 +43,11 @@ class Watches {
     MessagePtr before, after;
   };
 
+  ReadContext context_of(const Watch&) const;
+  void tell_catalog(Watch&, v1::WatchEvent::Type, const v1::CatalogEntry&);
+  void begin_catalog(Watch&, std::int64_t revision);
+  void catalogs_settled();
+  bool catalogs_changed_since(std::int64_t revision) const;
   bool send(Watch&, v1::WatchEvent::Type, const ObjectKey&, const Message&, std::int64_t revision);
   void tell(Watch&, const Past&);
   void bookmark(Watch&, std::int64_t revision);
@@ -61,6 +67,7 @@ class Watches {
   std::set<ObjectKey> dirty_;      // status may be different
   bool turn_planned_ = false;
   bool identities_changed_ = false;
+  CatalogChanges catalog_changes_;
 };
 
 }  // namespace penstock

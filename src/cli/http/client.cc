@@ -50,7 +50,8 @@ Result<ServerAddress> parse_server(std::string_view text) {
   std::string_view rest = text;
   if (rest.starts_with("unix:")) {
     rest.remove_prefix(5);
-    if (!rest.starts_with('/')) return bad("the path of a Unix socket starts with /", "unix:/run/penstock/server.sock");
+    if (!rest.starts_with('/'))
+      return bad("the path of a Unix socket starts with /", "unix:/run/penstock/server.sock");
     return ServerAddress{.host = "localhost", .port = "0", .path = std::string(rest)};
   }
   if (rest.starts_with("https://")) return bad("https is not supported yet");
@@ -119,7 +120,8 @@ struct HttpClient::Connection {
     if (!server.path.empty()) return {boost::asio::local::stream_protocol::endpoint(server.path)};
     std::vector<Endpoint> found;
     tcp::resolver resolver(io);
-    for (const auto& entry : resolver.resolve(server.host, server.port, failed)) found.push_back(entry.endpoint());
+    for (const auto& entry : resolver.resolve(server.host, server.port, failed))
+      found.push_back(entry.endpoint());
     return found;
   }
 
@@ -148,7 +150,7 @@ struct HttpClient::Connection {
     out.set(http::field::user_agent, "penstock");
     out.set(http::field::accept, "application/json");
     if (!token.empty()) out.set(http::field::authorization, "Bearer " + token);
-    if (!request.body.empty()) out.set(http::field::content_type, "application/json");
+    if (!request.body.empty()) out.set(http::field::content_type, request.content_type);
     out.body() = request.body;
     out.prepare_payload();
     out.keep_alive(true);

@@ -18,14 +18,15 @@ struct ServerAddress {
   std::string text() const;  // "http://127.0.0.1:7780", "unix:/run/penstock/server.sock"
 };
 
-// "http://host:port", "host:port", "host" or "unix:/path"; the port is 7780 when it is missing. https is refused
-// with the reason.
+// "http://host:port", "host:port", "host" or "unix:/path"; the port is 7780 when it is missing.
+// https is refused with the reason.
 Result<ServerAddress> parse_server(std::string_view);
 
 struct HttpRequest {
   std::string method;  // "GET"
   std::string target;  // path and query, encoded
   std::string body;    // JSON, or empty
+  std::string content_type = "application/json";
 };
 
 struct HttpResponse {

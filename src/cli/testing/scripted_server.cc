@@ -109,9 +109,9 @@ void ScriptedServer::serve(int fd) {
       if (!read_more(fd, buffer, stop_)) return;
     }
     const auto space = head.find(' ');
-    ScriptedRequest request{head.substr(0, space),
-                            head.substr(space + 1, head.find(' ', space + 1) - space - 1),
-                            header(head, "authorization"), buffer.substr(0, length)};
+    ScriptedRequest request{
+        head.substr(0, space), head.substr(space + 1, head.find(' ', space + 1) - space - 1),
+        header(head, "authorization"), buffer.substr(0, length), header(head, "content-type")};
     buffer.erase(0, length);
     {
       const std::lock_guard lock(mutex_);

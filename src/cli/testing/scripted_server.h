@@ -12,7 +12,7 @@
 namespace penstock::cli {
 
 struct ScriptedRequest {
-  std::string method, target, authorization, body;
+  std::string method, target, authorization, body, content_type;
 };
 struct ScriptedAnswer {
   int status = 200;

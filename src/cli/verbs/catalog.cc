@@ -4,12 +4,14 @@
 #include "cli/flags.h"
 #include "cli/format.h"
 #include "cli/verbs/verbs.h"
+#include "cli/watching.h"
 
 namespace penstock::cli {
 namespace {
 
 struct Options {
-  std::string vm, query, category;
+  std::string vm, query, category, deadline;
+  bool watch = false;
   OutputOptions output;
 };
 
@@ -29,6 +31,14 @@ Result<Exit> catalog(Invocation& inv, const Options& options) {
     query.emplace_back("vm", vm->name);
   }
   if (tenant.empty()) return inv.usage("the catalog of which tenant? give --tenant or --vm", kTry);
+  if (options.watch) {
+    if (!options.vm.empty() || !options.query.empty() || !options.category.empty())
+      return inv.usage("--watch follows the whole catalog: leave --vm, --query and --category out",
+                       "penstock catalog --tenant TENANT --watch");
+    return watch_kind(inv.console(), *PENSTOCK_TRY(inv.api()), kind, {kind.plural, tenant, ""},
+                      {.selector = {}, .name = {}, .deadline = options.deadline}, *form, false);
+  }
+  if (!options.deadline.empty()) return inv.usage("--deadline is of no use without --watch", kTry);
   if (!options.query.empty()) query.emplace_back("query", options.query);
   if (!options.category.empty()) query.emplace_back("category", options.category);
   Api& api = *PENSTOCK_TRY(inv.api());
@@ -50,10 +60,13 @@ void add_catalog_verb(Verbs& verbs) {
   Verb& verb =
       verbs.add("catalog", "the services you can enable, and on a given VM whether and why not",
                 {"penstock catalog --tenant acme", "penstock catalog --vm acme/web-1",
-                 "penstock catalog --tenant acme --query firewall -o wide"});
+                 "penstock catalog --tenant acme --query firewall -o wide",
+                 "penstock catalog --tenant acme --watch"});
   verb.app->add_option("--vm", options->vm, "usable for this VM?");
   verb.app->add_option("--query", options->query, "words in name, description or vendor");
   verb.app->add_option("--category", options->category, "only of this category");
+  verb.app->add_flag("-w,--watch", options->watch, "go on with what appears, changes and vanishes");
+  verb.app->add_option("--deadline", options->deadline, "end the watch after 10s, 5m");
   verb.completes({"--vm", Complete::kNameOfKind, {"vm"}});
   options->output.declare(verb, /*tables=*/true);
   verb.on([options](Invocation& inv) { return catalog(inv, *options); });

@@ -7,6 +7,8 @@ void add_standard_verbs(Verbs& verbs) {
   add_diff_verb(verbs);
   add_get_verb(verbs);
   add_describe_verb(verbs);
+  add_patch_verb(verbs);
+  add_label_verb(verbs);
   add_delete_verb(verbs);
   add_watch_verb(verbs);
   add_wait_verb(verbs);

@@ -8,6 +8,8 @@ namespace penstock::cli {
 void add_apply_verb(Verbs&);
 void add_diff_verb(Verbs&);
 void add_get_verb(Verbs&);
+void add_patch_verb(Verbs&);
+void add_label_verb(Verbs&);
 void add_describe_verb(Verbs&);
 void add_delete_verb(Verbs&);
 void add_watch_verb(Verbs&);

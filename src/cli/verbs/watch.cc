@@ -29,7 +29,8 @@ Result<Exit> watch(Invocation& inv, const Options& options) {
     const auto found = kind_named(options.words[0]);
     if (!found) return inv.usage(found.error(), kTry);
     kind = *found;
-    if (!kind->tenant_scoped) tenant.clear();
+    // A catalog is of no tenant, but each tenant's is another.
+    if (!kind->tenant_scoped && kind != &kind_of<v1::CatalogEntry>()) tenant.clear();
   } else {
     const auto ref = parse_ref(options.words, tenant);
     if (!ref) return inv.usage(ref.error(), kTry);
@@ -48,10 +49,10 @@ Result<Exit> watch(Invocation& inv, const Options& options) {
 
 void add_watch_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  Verb& verb =
-      verbs.add("watch", "objects of a kind, or one, as they change",
-                {"penstock watch vms --tenant acme", "penstock watch enablement acme/web-firewall",
-                 "penstock watch hosts -o json --deadline 30s"});
+  Verb& verb = verbs.add(
+      "watch", "objects of a kind, or one, as they change",
+      {"penstock watch vms --tenant acme", "penstock watch enablement acme/web-firewall",
+       "penstock watch hosts -o json --deadline 30s", "penstock watch catalog --tenant acme"});
   verb.app->add_option("what", options->words, "KIND, KIND NAME or KIND/NAME")->required();
   verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
   verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");

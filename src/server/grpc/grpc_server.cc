@@ -30,6 +30,7 @@ class Resources final : public v1::Resources::CallbackService {
   PENSTOCK_UNARY(Get, GetRequest, Object, get)
   PENSTOCK_UNARY(List, ListRequest, ListResponse, list)
   PENSTOCK_UNARY(Put, PutRequest, PutResponse, put)
+  PENSTOCK_UNARY(Patch, PatchRequest, PutResponse, patch)
   PENSTOCK_UNARY(Delete, DeleteRequest, DeleteResponse, erase)
   PENSTOCK_UNARY(Batch, BatchRequest, BatchResponse, batch)
   grpc::ServerWriteReactor<v1::WatchEvent>* Watch(CallbackServerContext* context,

@@ -88,6 +88,24 @@ TEST_F(GrpcServerTest, CallsAnswerAndErrorsCarryTheFailure) {
   EXPECT_EQ(failure.code(), "unauthenticated");
 }
 
+TEST_F(GrpcServerTest, Patches) {
+  v1::Object object;
+  object.mutable_tenant()->mutable_metadata()->set_name("acme");
+  put(object);
+  v1::PatchRequest request;
+  request.set_kind("Tenant");
+  request.set_name("acme");
+  request.set_patch(R"({"spec": {"displayName": "Acme"}})");
+  v1::PutResponse response;
+  auto stub = v1::Resources::NewStub(channel);
+  ASSERT_TRUE(stub->Patch(context(admin).get(), request, &response).ok());
+  EXPECT_EQ(response.outcome().change(), v1::WriteOutcome::UPDATED);
+  EXPECT_EQ(response.object().tenant().spec().display_name(), "Acme");
+  request.set_patch(R"({"spec": {"displayNam": "Acme"}})");
+  EXPECT_EQ(stub->Patch(context(admin).get(), request, &response).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(GrpcServerTest, WatchesStream) {
   v1::WatchRequest request;
   request.set_kind("Tenant");

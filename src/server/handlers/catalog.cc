@@ -86,18 +86,60 @@ std::string why_not_on_host(const ReadContext& context, const v1::VirtualMachine
   return fmt::format("not ready on host {} yet: {}", host, where.message());
 }
 
+Subject subject_of(const ReadContext& context, const std::string& tenant) {
+  Subject subject;
+  subject.tenant = tenant;
+  if (!context.who.administrator()) subject.user_groups = context.who.groups;
+  return subject;
+}
+
+// What is not for this VM stays in the catalog, with why.
+void judge_for_vm(const ReadContext& context, const std::string& tenant,
+                  const v1::ServiceProfile& profile,
+                  const std::shared_ptr<const v1::VirtualMachine>& vm,
+                  v1::CatalogEntryStatus& status) {
+  auto subject = subject_of(context, tenant);
+  subject.vm = vm;
+  auto why = why_not_available(context.snapshot, profile, subject);
+  if (why.empty()) why = why_not_on_host(context, *vm, key_of(profile));
+  status.set_usable(why.empty() ? "yes" : "no");
+  status.set_why_not(why);
+  for (const auto& enablement : covering(context.snapshot, tenant, *vm)) {
+    if (enablement->spec().profile() != profile.metadata().name()) continue;
+    status.set_usable("on");
+    status.set_why_not(
+        fmt::format("level {}, {}", enablement->spec().level(), Compiler::covers_by(*enablement)));
+  }
+}
+
 }  // namespace
+
+Status authorize_catalog(const Snapshot& snapshot, const Identity& who, const std::string& tenant) {
+  if (tenant.empty()) {
+    if (who.administrator()) return {};
+    return fail_field("tenant", "whose catalog?", "name a tenant: --tenant NAME");
+  }
+  PENSTOCK_CHECK(authorize_tenant(who, tenant));
+  if (snapshot.find<v1::Tenant>(tenant)) return {};
+  return not_found(ObjectKey::of<v1::Tenant>("", tenant));
+}
+
+std::optional<v1::CatalogEntry> catalog_entry(const ReadContext& context, const std::string& tenant,
+                                              const v1::ServiceProfile& profile) {
+  if (!profile.spec().published()) return std::nullopt;
+  const auto definition = context.snapshot.find<v1::ServiceDefinition>(profile.spec().definition());
+  if (!definition) return std::nullopt;
+  if (!tenant.empty() && !available(context.snapshot, profile, subject_of(context, tenant)))
+    return std::nullopt;
+  auto entry = entry_of(profile, *definition);
+  if (!tenant.empty()) entry.mutable_status()->set_usable("yes");
+  return entry;
+}
 
 Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
                                              const v1::ListCatalogRequest& request) {
   const auto& snapshot = context.snapshot;
-  if (!request.tenant().empty()) {
-    PENSTOCK_CHECK(authorize_tenant(context.who, request.tenant()));
-    if (!snapshot.find<v1::Tenant>(request.tenant()))
-      return not_found(ObjectKey::of<v1::Tenant>("", request.tenant()));
-  } else if (!context.who.administrator()) {
-    return fail_field("tenant", "whose catalog?", "name a tenant: --tenant NAME");
-  }
+  PENSTOCK_CHECK(authorize_catalog(snapshot, context.who, request.tenant()));
   std::shared_ptr<const v1::VirtualMachine> vm;
   if (!request.vm().empty()) {
     const auto key = ObjectKey::of<v1::VirtualMachine>(request.tenant(), request.vm());
@@ -108,38 +150,15 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
   v1::ListCatalogResponse response;
   response.set_revision(snapshot.revision());
   snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& profile) {
-    if (!profile.spec().published()) return;
-    const auto definition = snapshot.find<v1::ServiceDefinition>(profile.spec().definition());
-    if (!definition) return;
-    Subject subject;
-    subject.tenant = request.tenant();
-    if (!context.who.administrator()) subject.user_groups = context.who.groups;
-    auto entry = entry_of(profile, *definition);
-    auto& status = *entry.mutable_status();
-    if (!request.tenant().empty()) {
-      // What is not for this tenant and user at all is not in their catalog; what is not for this
-      // VM is, with why.
-      if (!available(snapshot, profile, subject)) return;
-      status.set_usable("yes");
-      if (vm) {
-        subject.vm = vm;
-        auto why = why_not_available(snapshot, profile, subject);
-        if (why.empty()) why = why_not_on_host(context, *vm, key_of(profile));
-        status.set_usable(why.empty() ? "yes" : "no");
-        status.set_why_not(why);
-        for (const auto& enablement : covering(snapshot, request.tenant(), *vm)) {
-          if (enablement->spec().profile() != profile.metadata().name()) continue;
-          status.set_usable("on");
-          status.set_why_not(fmt::format("level {}, {}", enablement->spec().level(),
-                                         Compiler::covers_by(*enablement)));
-        }
-      }
-    }
+    auto entry = catalog_entry(context, request.tenant(), profile);
+    if (!entry) return;
+    auto& status = *entry->mutable_status();
+    if (vm) judge_for_vm(context, request.tenant(), profile, vm, status);
     if (!request.category().empty() &&
         std::ranges::find(status.categories(), request.category()) == status.categories().end())
       return;
-    if (!found_by(entry, request.query())) return;
-    *response.add_entries() = std::move(entry);
+    if (!found_by(*entry, request.query())) return;
+    *response.add_entries() = std::move(*entry);
   });
   return response;
 }

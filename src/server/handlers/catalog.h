@@ -1,13 +1,24 @@
 // The catalog and what it is for: enabling and disabling.
 #pragma once
 
+#include <optional>
+
 #include "penstock/v1/api.pb.h"
 #include "server/handlers/context.h"
 
 namespace penstock {
 
+// Whether there is a catalog for this caller. Without a tenant: administrators see every published
+// profile.
+Status authorize_catalog(const Snapshot&, const Identity&, const std::string& tenant);
+
+// The profile as this caller sees it in the tenant's catalog; nothing: not published, or not for
+// this tenant and user at all.
+std::optional<v1::CatalogEntry> catalog_entry(const ReadContext&, const std::string& tenant,
+                                              const v1::ServiceProfile&);
+
 // Published profiles that this caller may use in the tenant, with whether they can be used on the
-// VM asked about. Without a tenant: administrators see every published profile.
+// VM asked about.
 Result<v1::ListCatalogResponse> list_catalog(const ReadContext&, const v1::ListCatalogRequest&);
 
 // Enabling what is enabled on the same target already changes its level, or nothing.

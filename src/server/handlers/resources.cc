@@ -61,18 +61,17 @@ Result<ListPlan> plan_list(const Tunables& tunables, const v1::ListRequest& requ
 v1::ListResponse list_events(const ReadContext& context, const ListPlan& plan) {
   v1::ListResponse response;
   response.set_revision(context.snapshot.revision());
-  for (const auto& event : context.events.all()) {
-    if (plan.from && event->metadata().name() <= plan.from->name) continue;
-    if (!plan.tenant.empty() && event->object().tenant() != plan.tenant) continue;
-    const auto key = key_of(*event);
-    if (!may_read(context.snapshot, context.who, key, event.get())) continue;
+  context.events.each_after(plan.from ? plan.from->name : "", [&](const auto& event) {
+    if (!plan.tenant.empty() && event->object().tenant() != plan.tenant) return true;
+    if (!may_read(context.snapshot, context.who, key_of(*event), event.get())) return true;
     if (response.items_size() == plan.limit) {
       const auto& last = response.items(plan.limit - 1).event().metadata();
       response.set_continue_(ContinueToken{response.revision(), "", last.name()}.text());
-      return response;
+      return false;
     }
     *response.add_items() = wrap(*event);
-  }
+    return true;
+  });
   return response;
 }
 
@@ -180,11 +179,11 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
     if (kind.tenant_scoped && !key.tenant.empty() && !context.snapshot.find<v1::Tenant>(key.tenant))
       return not_found(ObjectKey::of<v1::Tenant>("", key.tenant));
   }
+  auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, context.admit_context()));
   if (admission.changed)
     PENSTOCK_CHECK(context.compiler.check_selectors(
         context.snapshot.with(admission.edits, context.snapshot.revision() + 1),
         key_of(*admission.object)));
-  auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, context.admit_context()));
   if (admission.created && &kind == &kind_of<v1::Token>()) give_secret(context, admission, write);
   write.key = key_of(*admission.object);
   // A name that the server gave may be that of an object which is there: the same questions again.

@@ -1,5 +1,7 @@
 #include "server/http/gateway.h"
 
+#include <algorithm>
+#include <cctype>
 #include <charconv>
 
 #include "model/json.h"
@@ -10,6 +12,7 @@ namespace penstock {
 namespace {
 
 constexpr std::string_view kJsonType = "application/json";
+constexpr std::string_view kMergePatchType = "application/merge-patch+json";
 // Of every write.
 constexpr std::string_view kWriteParameters[] = {"wait", "deadline", "dryRun", "requestId"};
 
@@ -225,12 +228,22 @@ bool Gateway::special(const ExchangePtr& exchange) {
   }
   if (segments.size() == 4 && segments[0] == "v1" && segments[1] == "tenants" &&
       segments[3] == "catalog") {
+    if (const auto flag = exchange->url.parameter("watch"); flag && method == "GET") {
+      const auto on = parse_bool("watch", *flag);
+      if (!good(on ? exchange->known({"watch", "labelSelector", "resourceVersion"}, false)
+                   : Status(std::unexpected(on.error()))))
+        return true;
+      if (*on) {
+        watch(exchange, kind_of<v1::CatalogEntry>(), segments[2]);
+        return true;
+      }
+    }
     v1::ListCatalogRequest request;
     request.set_tenant(segments[2]);
     request.set_vm(exchange->text("vm"));
     request.set_query(exchange->text("query"));
     request.set_category(exchange->text("category"));
-    if (need("GET") && good(exchange->known({"vm", "query", "category"}, false)))
+    if (need("GET") && good(exchange->known({"vm", "query", "category", "watch"}, false)))
       api_.list_entries(exchange->secret, request, Exchange::to<v1::ListCatalogResponse>(exchange));
     return true;
   }
@@ -324,6 +337,7 @@ void Gateway::object(ExchangePtr exchange, const Kind& kind, const std::string& 
                      const std::string& name) {
   const auto& method = exchange->request.method;
   if (method == "PUT") return put(std::move(exchange), kind, tenant, name, false);
+  if (method == "PATCH") return patch(std::move(exchange), kind, tenant, name);
   if (method == "GET") {
     if (const auto known = exchange->known({}, false); !known)
       return exchange->refuse(known.error());
@@ -333,7 +347,7 @@ void Gateway::object(ExchangePtr exchange, const Kind& kind, const std::string& 
     request.set_name(name);
     return api_.get(exchange->secret, request, Exchange::to<v1::Object>(exchange));
   }
-  if (method != "DELETE") return exchange->wrong_method("GET, PUT, DELETE");
+  if (method != "DELETE") return exchange->wrong_method("GET, PUT, PATCH, DELETE");
   v1::DeleteRequest request;
   request.set_kind(kind.name);
   request.set_tenant(tenant);
@@ -387,6 +401,31 @@ void Gateway::put(ExchangePtr exchange, const Kind& kind, const std::string& ten
   *request.mutable_object() = wrap(**object);
   request.set_must_be_new(must_be_new);
   api_.put(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+}
+
+void Gateway::patch(ExchangePtr exchange, const Kind& kind, const std::string& tenant,
+                    const std::string& name) {
+  // Other kinds of patches would mean something else by the same body. Parameters of the type
+  // ("; charset=utf-8") change nothing.
+  auto type = exchange->request.content_type;
+  type = type.substr(0, type.find_first_of("; "));
+  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  if (type != kMergePatchType)
+    return exchange->responder->reply(
+        415, kJsonType,
+        error_body({Code::kInvalidArgument,
+                    fmt::format("a patch of type \"{}\" is not known", type),
+                    {},
+                    fmt::format("Content-Type: {} (RFC 7396)", kMergePatchType)}));
+  v1::PatchRequest request;
+  auto status = exchange->known({}, true);
+  if (status) status = exchange->write_options(*request.mutable_options());
+  if (!status) return exchange->refuse(status.error());
+  request.set_kind(kind.name);
+  request.set_tenant(tenant);
+  request.set_name(name);
+  request.set_patch(std::move(exchange->request.body));
+  api_.patch(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
 }
 
 void Gateway::watch(ExchangePtr exchange, const Kind& kind, const std::string& tenant) {

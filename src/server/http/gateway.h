@@ -29,6 +29,7 @@ class Gateway {
   bool special(const ExchangePtr&);
   void put(ExchangePtr, const Kind&, const std::string& tenant, const std::string& name,
            bool must_be_new);
+  void patch(ExchangePtr, const Kind&, const std::string& tenant, const std::string& name);
   void watch(ExchangePtr, const Kind&, const std::string& tenant);
 
   Runtime& runtime_;

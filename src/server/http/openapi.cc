@@ -141,7 +141,14 @@ class Document {
     const std::string base = (kind.tenant_scoped ? "/v1/tenants/{tenant}/" : "/v1/") + kind.plural;
     Json scope = Json::array();
     if (kind.tenant_scoped) scope.push_back(parameter("tenant", "path"));
-    if (kind.descriptor == v1::CatalogEntry::descriptor()) return;  // a method of its own
+    if (kind.descriptor == v1::CatalogEntry::descriptor()) {  // besides a method of its own
+      Json list = Json::array();
+      for (const auto* name : {"tenant", "labelSelector", "watch", "resourceVersion"})
+        list.push_back(parameter(name, "query"));
+      root_["paths"][base]["get"] =
+          operation("list" + kind.name, list, nullptr, *v1::ListResponse::descriptor());
+      return;
+    }
 
     Json list = scope;
     for (const auto* name : {"labelSelector", "limit", "continue", "watch", "resourceVersion"})
@@ -167,6 +174,10 @@ class Document {
         operation("create" + kind.name, create, kind.descriptor, *v1::PutResponse::descriptor());
     one["put"] =
         operation("put" + kind.name, write, kind.descriptor, *v1::PutResponse::descriptor());
+    one["patch"] = operation("patch" + kind.name, write, nullptr, *v1::PutResponse::descriptor());
+    one["patch"]["requestBody"] = {
+        {"required", true},
+        {"content", {{"application/merge-patch+json", {{"schema", {{"type", "object"}}}}}}}};
     write.push_back(parameter("cascade", "query", "\"true\": what depends on it too"));
     write.push_back(parameter("resourceVersion", "query"));
     one["delete"] =
