@@ -17,7 +17,7 @@ namespace penstock {
   X(store_txn_max_bytes, 1 << 20, 1 << 12, 1 << 20, "bytes in one store transaction")                         \
   X(store_history_revisions, 10'000, 16, 1'000'000, "revisions kept for watches before compaction")           \
   X(store_checkpoint_pages, 1'000, 16, 100'000, "log pages after which the store tidies up when it is idle")  \
-  X(store_checkpoint_idle_ms, 20, 1, 60'000, "ms without a commit that count as idle for that")               \
+  X(store_checkpoint_idle_ms, 500, 1, 60'000, "ms without a commit that count as idle for that")               \
   X(store_retry_ms, 100, 1, 60'000, "ms until the store is asked again when it could not answer")             \
   X(api_page_size, 500, 1, 10'000, "objects in one page of a list when the caller names no size")             \
   X(api_request_max_bytes, 4 << 20, 1 << 12, 64 << 20, "bytes of one API request body")                       \
@@ -25,6 +25,7 @@ namespace penstock {
   X(api_wait_default_ms, 10'000, 1, 600'000, "ms that ?wait=applied waits when the caller names no deadline") \
   X(http_idle_ms, 60'000, 100, 3'600'000, "ms an HTTP client may take for its next request or for reading an answer") \
   X(http_connections_max, 1'024, 1, 65'536, "HTTP connections open at a time")                                \
+  X(watch_history_max, 4'000, 16, 1'000'000, "changes kept in memory for watches that are taken up again")       \
   X(watch_queue_max, 10'000, 16, 1'000'000, "events a slow watcher may lag behind before it is cut off")      \
   X(watch_status_ms, 20, 1, 60'000, "ms that changes of status are gathered before watchers are told")        \
   X(session_heartbeat_ms, 1'000, 10, 60'000, "ms between heartbeats of a host session")                       \

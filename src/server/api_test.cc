@@ -239,7 +239,7 @@ TEST(Api, ListsArePagedAtOneRevision) {
 
 TEST(Api, WatchSendsWhatIsThereThenChangesAndStatus) {
   Tunables tunables;
-  tunables.store_history_revisions = 16;
+  tunables.watch_history_max = 16;
   World world(1, tunables);
   world.furnish();
   std::vector<v1::WatchEvent> events;
