@@ -22,6 +22,7 @@
 #include "host/grpc/grpc_host_link.h"
 #include "host/linux/guest_service.h"
 #include "host/linux/linux_kernel.h"
+#include "host/linux/ring_reader.h"
 #include "host/netns/netns_hypervisor.h"
 
 namespace {
@@ -159,6 +160,10 @@ int run(const Options& options) {
   agent.observe_ports({.ready = [&](const auto& port, const auto& network,
                                     int ifindex) { guests->ready(port, network, ifindex); },
                        .gone = [&](PortId port) { guests->gone(port); }});
+  auto events =
+      kernel->programs().open_events([&](const ps_event& event) { agent.flow_seen(event); });
+  if (!events) return stopped(log, events.error());
+  const RingReader flow_events(runtime, log, "logged flows", std::move(*events));
   const auto control = ControlSocket::listen(
       runtime, log, options.run + "/hostd.sock",
       [&](std::string_view request) { return answer(agent, *kernel, request).dump(); });

@@ -45,6 +45,22 @@ namespace penstock {
   X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
   X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \
   X(flow_sweep_ms, 5'000, 10, 3'600'000, "ms between sweeps that delete expired flow entries")                 \
+  X(flow_tcp_new_s, 30, 1, 86'400, "s without a packet after which an unanswered TCP connection is forgotten")  \
+  X(flow_tcp_answered_s, 60, 1, 86'400, "the same for one whose handshake is not complete")                   \
+  X(flow_tcp_established_s, 86'400, 60, 864'000, "the same for an established one (RFC 5382: 7,440 or more)") \
+  X(flow_tcp_closing_s, 120, 1, 86'400, "the same for one that one side has closed")                          \
+  X(flow_tcp_closed_s, 10, 1, 3'600, "the same for one that is closed or was reset")                          \
+  X(flow_udp_new_s, 30, 1, 86'400, "the same for an unanswered UDP or SCTP flow")                             \
+  X(flow_udp_answered_s, 180, 1, 86'400, "the same for an answered one (RFC 4787: 120 or more)")              \
+  X(flow_other_s, 30, 1, 86'400, "the same for ICMP and protocols without ports")                             \
+  X(flow_denied_s, 60, 1, 86'400, "the same for a flow that a change of policy denied")                       \
+  X(flow_fragment_s, 30, 1, 120, "s in which later fragments may follow the first (RFC 791: 15, RFC 8200: 60)") \
+  X(flow_overflow_s, 60, 1, 3'600, "s after a refused flow entry in which replies are told by their tuple")    \
+  X(flow_log_per_s, 1'000, 0, 1'000'000, "records of logged flows a second and CPU at most")                   \
+  X(flow_log_gather_ms, 100, 1, 10'000, "ms in which records of logged flows are gathered for one message")    \
+  X(flow_log_queue_max, 2'000, 1, 1'000'000, "records of logged flows that wait for the server at most")       \
+  X(flow_records_kept, 10'000, 16, 10'000'000, "records of logged flows the server keeps in memory")           \
+  X(rejects_per_s, 1'000, 0, 1'000'000, "resets and ICMP errors a second and CPU that the switch sends at most") \
   X(policy_arena_kib, 32'768, 256, 1'048'576, "KiB of compiled policy a host can hold")                       \
   X(ports_max, 4'096, 16, 65'536, "ports of a host's switch")                                                 \
   X(rules_per_step_max, 16'384, 64, 16'384, "classifier rows of one filter step")                             \

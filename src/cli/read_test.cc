@@ -40,6 +40,53 @@ TEST(Get, TableJsonYamlNamesAndTemplates) {
   EXPECT_THAT(ran.out, "");
 }
 
+TEST(Flows, OneLineAFlowTheNewestLast) {
+  World world;
+  const auto flow = [](const std::string& name, const Json& more) {
+    Json object{{"kind", "FlowRecord"},
+                {"metadata", {{"name", name}, {"tenant", "acme"}}},
+                {"time", "2026-01-02T03:04:05.678901Z"},
+                {"vm", "web"},
+                {"direction", "IN"},
+                {"outcome", "DENY"},
+                {"profile", "office"},
+                {"rule", "default"},
+                {"source", {{"address", "fd00::9"}, {"port", 40000}}},
+                {"destination", {{"address", "10.0.0.5"}, {"port", 22}, {"vm", "web"}}},
+                {"protocol", "tcp"},
+                {"tcpFlags", "SYN"}};
+    object.update(more);
+    return object;
+  };
+  world.on("GET /v1/tenants/acme/flows?labelSelector=vm%3Dweb%2Coutcome%3DWOULD_DENY",
+           Json{{"items",
+                 {flow("f1", Json::object()),
+                  flow("f2", {{"protocol", "icmp"},
+                              {"icmpType", 8},
+                              {"source", {{"address", "10.0.0.7"}}},
+                              {"destination", {{"address", "10.0.0.5"}, {"vm", "web"}}},
+                              {"ruleNumber", 3},
+                              {"rule", "ping"},
+                              {"outcome", "WOULD_DENY"}})}}});
+  world.on("GET /v1/tenants/acme/flows", Json{{"items", Json::array()}});
+  auto& terminal = world.terminal;
+  auto ran = terminal.run("flows --vm acme/web --outcome would-deny");
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(ran.out,
+            "03:04:05.678Z [fd00::9]:40000 -> web:22                     tcp SYN    in  DENY       "
+            "office#default\n"
+            "03:04:05.678Z 10.0.0.7 -> web                              icmp 8/0   in  WOULD_DENY "
+            "office#3 \"ping\"\n");
+  EXPECT_THAT(terminal.run("flows --vm acme/web --outcome would-deny --last 1").out,
+              Not(HasSubstr("fd00::9")));
+  ran = terminal.run("flows --outcome maybe");
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_THAT(ran.err, HasSubstr("allow, deny, reject or would-deny"));
+  ran = terminal.run("flows --tenant acme");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_THAT(ran.err, HasSubstr("logDefaultIn"));
+}
+
 TEST(Get, NothingIsSaidOnErr) {
   World world;
   world.on("GET /v1/hosts", Json{{"revision", "1"}});

@@ -48,27 +48,48 @@ class Rows {
 
 }  // namespace
 
-Result<Exit> watch_kind(Console& console, Api& api, const Kind& kind, const Location& location,
-                        const WatchOptions& options, const Output& form, bool with_tenant) {
+Result<Exit> follow(Console& console, Api& api, const Location& location, std::string_view selector,
+                    std::string_view until, const std::function<void(const Json&)>& show) {
   auto deadline = Clock::time_point::max();
-  if (!options.deadline.empty()) {
-    deadline = Clock::now() + PENSTOCK_TRY(parse_duration(options.deadline));
-  }
-  Rows rows(console, PENSTOCK_TRY(columns_of(kind, form)), with_tenant);
+  if (!until.empty()) deadline = Clock::now() + PENSTOCK_TRY(parse_duration(until));
   std::int64_t revision = 0;
-  const auto show = [&](const Json& event) {
-    const auto type = text_at(at(event, "type"));
+  const auto take = [&](const Json& event) {
     if (const auto at_revision = number_at(at(event, "revision")); at_revision > 0)
       revision = at_revision;
-    if (type == "COMPACTED") {
+    if (text_at(at(event, "type")) == "COMPACTED") {
       revision = 0;
       return false;
     }
+    show(event);
+    return !console.gone();
+  };
+  int failures = 0;
+  while (!console.gone()) {
+    const auto before = revision;
+    const Status ended = api.watch(location, selector, revision, take, deadline);
+    if (console.gone()) break;
+    if (!ended && ended.error().code == Code::kDeadlineExceeded) break;
+    if (Clock::now() >= deadline) break;
+    if (!ended && ended.error().code != Code::kUnavailable) return std::unexpected(ended.error());
+    failures = revision != before ? 0 : failures + 1;
+    if (failures > kReconnects || (!ended && before == 0 && revision == 0)) {
+      if (!ended) return std::unexpected(ended.error());
+      return fail(Code::kUnavailable, "the server ends the watch each time without an event");
+    }
+    std::this_thread::sleep_for(kReconnectPause);
+  }
+  return Exit::kDone;
+}
+
+Result<Exit> watch_kind(Console& console, Api& api, const Kind& kind, const Location& location,
+                        const WatchOptions& options, const Output& form, bool with_tenant) {
+  Rows rows(console, PENSTOCK_TRY(columns_of(kind, form)), with_tenant);
+  return follow(console, api, location, options.selector, options.deadline, [&](const Json& event) {
+    const auto type = text_at(at(event, "type"));
     const Json& object = at(event, "object");
     if (!object.is_object() ||
-        (!options.name.empty() && at(object, "metadata", "name") != options.name)) {
-      return !console.gone();
-    }
+        (!options.name.empty() && at(object, "metadata", "name") != options.name))
+      return;
     switch (form.form) {
       case Output::Form::kJson:
         console.line(event.dump(-1, ' ', false, Json::error_handler_t::replace));
@@ -85,24 +106,7 @@ Result<Exit> watch_kind(Console& console, Api& api, const Kind& kind, const Loca
       default:
         rows.add(type, object);
     }
-    return !console.gone();
-  };
-  int failures = 0;
-  while (!console.gone()) {
-    const auto before = revision;
-    const Status ended = api.watch(location, options.selector, revision, show, deadline);
-    if (console.gone()) break;
-    if (!ended && ended.error().code == Code::kDeadlineExceeded) break;
-    if (Clock::now() >= deadline) break;
-    if (!ended && ended.error().code != Code::kUnavailable) return std::unexpected(ended.error());
-    failures = revision != before ? 0 : failures + 1;
-    if (failures > kReconnects || (!ended && before == 0 && revision == 0)) {
-      if (!ended) return std::unexpected(ended.error());
-      return fail(Code::kUnavailable, "the server ends the watch each time without an event");
-    }
-    std::this_thread::sleep_for(kReconnectPause);
-  }
-  return Exit::kDone;
+  });
 }
 
 }  // namespace penstock::cli

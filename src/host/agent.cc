@@ -26,6 +26,7 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
                          [this] {
                            if (owes_digest_ && in_step_ && !received_at_) acknowledge(true);
                          }});
+  flow_log_ = std::make_unique<FlowLog>(runtime, intent_, reconciler_->policies(), *session_);
 }
 
 Agent::~Agent() {
@@ -128,7 +129,7 @@ void Agent::acknowledge(bool with_digest) {
   if (const auto since = std::exchange(received_at_, std::nullopt))
     ack.set_apply_us(
         std::chrono::duration_cast<std::chrono::microseconds>(runtime_.now() - *since).count());
-  session_->send(ack);
+  session_->send(std::move(ack));
 }
 
 void Agent::persist_soon() {

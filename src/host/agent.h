@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/runtime.h"
+#include "host/flow_log.h"
 #include "host/intent.h"
 #include "host/reconciler.h"
 #include "host/session.h"
@@ -41,6 +42,9 @@ class Agent {
   void observe_ports(Reconciler::PortObserver observer) {
     reconciler_->observe_ports(std::move(observer));
   }
+
+  // A rule with `log` decided about a flow.
+  void flow_seen(const ps_event& event) { flow_log_->seen(event); }
 
   const Intent& intent() const { return intent_; }
   const Reconciler& reconciler() const { return *reconciler_; }
@@ -68,6 +72,7 @@ class Agent {
   Intent intent_;
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Session> session_;
+  std::unique_ptr<FlowLog> flow_log_;
 
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once

@@ -109,6 +109,8 @@ Result<PolicyRules> policy_rules(const v1::ResolvedFilter& filter) {
   PolicyRules out;
   out.direction[PS_OUT].set.default_action = action_of(filter.default_out());
   out.direction[PS_IN].set.default_action = action_of(filter.default_in());
+  out.direction[PS_OUT].set.log_default = filter.log_default_out();
+  out.direction[PS_IN].set.log_default = filter.log_default_in();
   for (int i = 0; i < filter.rules_size(); ++i) {
     const auto& rule = filter.rules(i);
     for (const auto direction : {PS_OUT, PS_IN}) {

@@ -42,10 +42,17 @@ void Session::say_hello() {
   link_.send(message);
 }
 
-void Session::send(const v1::Ack& ack) {
+void Session::send(v1::Ack ack) {
   if (!open_) return;
   v1::HostMessage message;
-  *message.mutable_ack() = ack;
+  *message.mutable_ack() = std::move(ack);
+  link_.send(message);
+}
+
+void Session::send(v1::FlowLog log) {
+  if (!open_) return;
+  v1::HostMessage message;
+  *message.mutable_flow_log() = std::move(log);
   link_.send(message);
 }
 

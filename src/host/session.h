@@ -30,7 +30,8 @@ class Session {
   void start();
   // Says hello again on the open stream: the server answers with what the host lacks.
   void say_hello();
-  void send(const v1::Ack&);
+  void send(v1::Ack);
+  void send(v1::FlowLog);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

@@ -49,7 +49,7 @@ Result<Identity> Api::caller(const std::string& secret) const {
 }
 
 ReadContext Api::reading(const Identity& who) const {
-  return {parts_.engine.head(), who, parts_.status, parts_.events, parts_.runtime.tunables()};
+  return {parts_.engine.head(), who, parts_.status, parts_.journal, parts_.runtime.tunables()};
 }
 
 // --- reads
@@ -270,7 +270,7 @@ void Api::record(const Identity& who, const Write& write, const Result<ItemOutco
     const auto code = outcome.error().code;
     const bool hidden = code == Code::kNotFound && parts_.engine.head().find(write.key);
     if (code == Code::kPermissionDenied || hidden)
-      parts_.events.record(
+      parts_.journal.event(
           v1::Event::WARNING, "Denied", write.key,
           fmt::format("{} tried to change it: {}", who.text(), outcome.error().message), who.text(),
           parts_.engine.head().revision());
@@ -279,7 +279,7 @@ void Api::record(const Identity& who, const Write& write, const Result<ItemOutco
   if (!outcome->committed || outcome->replayed) return;
   const auto created = write.change == v1::WriteOutcome::CREATED;
   const auto deleted = write.change == v1::WriteOutcome::DELETED;
-  parts_.events.record(v1::Event::NORMAL,
+  parts_.journal.event(v1::Event::NORMAL,
                        created   ? "Created"
                        : deleted ? "Deleted"
                                  : "Changed",

@@ -28,7 +28,7 @@ struct ApiParts {
   const StatusBook& status;
   Waits& waits;
   Watches& watches;
-  EventLog& events;
+  Journal& journal;
   const StepKinds& step_kinds;
 };
 

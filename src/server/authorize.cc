@@ -81,6 +81,8 @@ bool sees(const Snapshot& snapshot, const Identity& who, const ObjectKey& key,
     target.set_pool(pool->metadata().name());
     return owns_target(snapshot, who, key.tenant, target);
   }
+  if (const auto* flow = as<v1::FlowRecord>(object))
+    return owns_vm(snapshot, who, key.tenant, flow->vm());
   if (const auto* enablement = as<v1::Enablement>(object)) {
     const auto& spec = enablement->spec();
     // Of a pool or network it says nothing that the owner of a VM in it would not see on the VM.
@@ -167,6 +169,8 @@ void redact(const Identity& who, Message& object) {
     auto& status = *network->mutable_status();
     if (status.has_rollout()) hide(*status.mutable_rollout());
     hide_reasons(*status.mutable_conditions());
+  } else if (auto* flow = dynamic_cast<v1::FlowRecord*>(&object)) {
+    flow->clear_host();
   } else if (auto* enablement = dynamic_cast<v1::Enablement*>(&object)) {
     auto& status = *enablement->mutable_status();
     if (status.has_rollout()) hide(*status.mutable_rollout());

@@ -10,20 +10,20 @@ struct Server::Parts {
         log(l),
         step_kinds(standard_step_kinds()),
         compiler(step_kinds),
-        events(runtime),
+        journal(runtime),
         engine(runtime, log, store),
-        sessions(runtime, log, engine, compiler, events),
+        sessions(runtime, log, engine, compiler, journal),
         status(sessions, compiler),
         waits(runtime, sessions),
-        watches(runtime, engine, status, events),
-        api({runtime, log, engine, compiler, sessions, status, waits, watches, events,
+        watches(runtime, engine, status, journal),
+        api({runtime, log, engine, compiler, sessions, status, waits, watches, journal,
              step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
   StepKinds step_kinds;
   Compiler compiler;
-  EventLog events;
+  Journal journal;
   Engine engine;
   HostSessions sessions;
   StatusBook status;

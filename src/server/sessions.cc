@@ -52,8 +52,8 @@ ObjectKey host_key(std::string_view name) {
 }  // namespace
 
 HostSessions::HostSessions(Runtime& runtime, Log& log, Engine& engine, Compiler& compiler,
-                           EventLog& events)
-    : runtime_(runtime), log_(log), engine_(engine), compiler_(compiler), events_(events) {}
+                           Journal& journal)
+    : runtime_(runtime), log_(log), engine_(engine), compiler_(compiler), journal_(journal) {}
 HostSessions::~HostSessions() = default;
 
 // --- life of a session
@@ -85,6 +85,8 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
         session.host->view.drops = {message.heartbeat().drops().begin(),
                                     message.heartbeat().drops().end()};
       return;
+    case v1::HostMessage::kFlowLog:
+      return flow_log(session, message.flow_log());
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -134,7 +136,7 @@ void HostSessions::detach(Session& session, std::string_view why) {
   host->view.connected = false;
   host->view.since = runtime_.wall();
   host->forget_flight();
-  events_.record(v1::Event::WARNING, "HostAway", host_key(host->name),
+  journal_.event(v1::Event::WARNING, "HostAway", host_key(host->name),
                  fmt::format("the session ended: {}; the host goes on with what it has", why),
                  "controller", engine_.head().revision());
   if (on_progress) on_progress(host->name, all_items(host->name));
@@ -227,7 +229,7 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
       break;
     }
   }
-  events_.record(v1::Event::NORMAL, "HostConnected", host_key(host.name),
+  journal_.event(v1::Event::NORMAL, "HostConnected", host_key(host.name),
                  verdict == HelloVerdict::kPositionOnly ? "it holds what it should"
                                                         : "its whole intent was sent",
                  "host:" + host.name, engine_.head().revision());
@@ -374,7 +376,7 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
     const auto known = host.view.not_ready.find(item.key());
     if (known == host.view.not_ready.end() || known->second.message() != item.message()) {
       items.push_back(item.key());
-      events_.record(v1::Event::WARNING, item.reason(), host_key(host.name),
+      journal_.event(v1::Event::WARNING, item.reason(), host_key(host.name),
                      fmt::format("{}: {}", item.key(), item.message()), "host:" + host.name,
                      revision);
     }
@@ -387,6 +389,20 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
   if (on_progress) on_progress(host.name, items);
 }
 
+// --- what rules log
+
+void HostSessions::flow_log(Session& session, const v1::FlowLog& log) {
+  if (!session.host) return;
+  const auto& host = session.host->name;
+  journal_.flows(engine_.head(), host, log);
+  if (log.lost() > 0)
+    journal_.event(v1::Event::WARNING, "FlowRecordsLost", host_key(host),
+                   fmt::format("{} records of logged flows did not fit the host's queue "
+                               "(tunable flow_log_queue_max)",
+                               log.lost()),
+                   "host:" + host, engine_.head().revision());
+}
+
 // Now and then the host's digest is held against what it should hold; a difference (a defect on
 // either side) is healed by sending everything.
 void HostSessions::audit(Host& host) {
@@ -397,7 +413,7 @@ void HostSessions::audit(Host& host) {
                      host.view.applied_revision == host.last_sent && !host.view.digest.empty();
   if (!quiet || compiler_.compile(engine_.head(), host.name).digest().text() == host.view.digest)
     return;
-  events_.record(v1::Event::WARNING, "DigestDiffers", host_key(host.name),
+  journal_.event(v1::Event::WARNING, "DigestDiffers", host_key(host.name),
                  "the host holds something else than it should; its whole intent is sent again",
                  "controller", engine_.head().revision());
   send_full(host, false);

@@ -23,8 +23,8 @@
 #include "base/strong.h"
 #include "compile/intent.h"
 #include "server/engine.h"
-#include "server/events.h"
 #include "server/identity.h"
+#include "server/journal.h"
 
 namespace penstock {
 
@@ -58,7 +58,7 @@ class HostSessions {
     std::map<std::string, v1::NotReady, std::less<>> not_ready;  // by item key
   };
 
-  HostSessions(Runtime&, Log&, Engine&, Compiler&, EventLog&);
+  HostSessions(Runtime&, Log&, Engine&, Compiler&, Journal&);
   ~HostSessions();
 
   // --- the adapter. `secret`: the bearer token. The channel must stay until close() was called or
@@ -89,6 +89,7 @@ class HostSessions {
 
   void hello(Session&, const v1::Hello&);
   void ack(Session&, const v1::Ack&);
+  void flow_log(Session&, const v1::FlowLog&);
   void send_full(Host&, bool new_incarnation);
   void flush(Host&);
   void note(Host&, const std::string& key, std::int64_t revision);
@@ -103,7 +104,7 @@ class HostSessions {
   Log& log_;
   Engine& engine_;
   Compiler& compiler_;
-  EventLog& events_;
+  Journal& journal_;
   std::uint64_t next_session_ = 1;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::map<std::string, std::unique_ptr<Host>, std::less<>> hosts_;

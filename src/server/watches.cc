@@ -29,16 +29,16 @@ struct Watches::Watch {
   }
 };
 
-Watches::Watches(Runtime& runtime, Engine& engine, const StatusBook& status, EventLog& events)
-    : runtime_(runtime), engine_(engine), status_(status), events_(events) {
-  events_.on_event = [this](const std::shared_ptr<const v1::Event>& event) {
-    const Past past{event->revision(), key_of(*event), nullptr, event};
+Watches::Watches(Runtime& runtime, Engine& engine, const StatusBook& status, Journal& journal)
+    : runtime_(runtime), engine_(engine), status_(status), journal_(journal) {
+  journal_.on_added([this](const MessagePtr& entry) {
+    const Past past{engine_.head().revision(), key_of(*entry), nullptr, entry};
     for (auto& [id, watch] : watches_) tell(*watch, past);
-  };
+  });
 }
 
 Watches::~Watches() {
-  events_.on_event = nullptr;
+  journal_.on_added(nullptr);
 }
 
 Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest& request, Sink sink,
@@ -64,7 +64,7 @@ Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest&
   const auto& head = engine_.head();
   if (history_from_ == 0) history_from_ = head.revision();
 
-  const bool compacted = request.revision() > 0 && it.kind != &kind_of<v1::Event>() &&
+  const bool compacted = request.revision() > 0 && !journal_.of(*it.kind) &&
                          (request.revision() < history_from_ ||
                           // Of a later state that a restored store does not have.
                           request.revision() > head.revision() ||
@@ -82,10 +82,10 @@ Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest&
   }
   if (it.catalog) {
     begin_catalog(it, request.revision());
-  } else if (it.kind == &kind_of<v1::Event>()) {
+  } else if (const auto* recent = journal_.of(*it.kind)) {
     if (request.revision() == 0)
-      events_.each([&](const auto& event) {
-        tell(it, {event->revision(), key_of(*event), nullptr, event});
+      recent->each([&](const MessagePtr& entry) {
+        tell(it, {head.revision(), key_of(*entry), nullptr, entry});
         return !it.broken;
       });
   } else if (request.revision() == 0) {
@@ -110,7 +110,7 @@ void Watches::cancel(std::uint64_t id) {
 }
 
 ReadContext Watches::context_of(const Watch& watch) const {
-  return {engine_.head(), watch.who, status_, events_, runtime_.tunables()};
+  return {engine_.head(), watch.who, status_, journal_, runtime_.tunables()};
 }
 
 bool Watches::send(Watch& watch, v1::WatchEvent::Type type, const ObjectKey& key,

@@ -22,7 +22,7 @@ class Watches {
   // The end of a watch that its reader did not ask for: token revoked, too slow.
   using Ended = std::move_only_function<void(Error)>;
 
-  Watches(Runtime&, Engine&, const StatusBook&, EventLog&);
+  Watches(Runtime&, Engine&, const StatusBook&, Journal&);
   ~Watches();
 
   // The initial objects come within this call. revision > 0: what changed after it, from a history
@@ -59,7 +59,7 @@ class Watches {
   Runtime& runtime_;
   Engine& engine_;
   const StatusBook& status_;
-  EventLog& events_;
+  Journal& journal_;
   std::uint64_t next_ = 1;
   std::map<std::uint64_t, std::unique_ptr<Watch>> watches_;
   std::deque<Past> history_;

@@ -17,6 +17,7 @@ void add_standard_verbs(Verbs& verbs) {
   add_disable_verb(verbs);
   add_explain_verb(verbs);
   add_status_verb(verbs);
+  add_flows_verb(verbs);
   add_definition_verb(verbs);
   add_schema_verb(verbs);
   add_login_verb(verbs);

@@ -19,6 +19,7 @@ void add_enable_verb(Verbs&);
 void add_disable_verb(Verbs&);
 void add_explain_verb(Verbs&);
 void add_status_verb(Verbs&);
+void add_flows_verb(Verbs&);
 void add_definition_verb(Verbs&);
 void add_schema_verb(Verbs&);
 void add_login_verb(Verbs&);

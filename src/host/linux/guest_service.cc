@@ -15,14 +15,10 @@ Result<std::unique_ptr<GuestService>> GuestService::open(RealRuntime& runtime, L
   auto sender = PENSTOCK_TRY(FrameSender::open(PS_MARK_HOST));
   std::unique_ptr<GuestService> service(new GuestService(runtime, log, std::move(sender)));
   auto* self = service.get();
-  service->punts_ = PENSTOCK_TRY(programs.open_punts(
-      [self](const ps_punted& punted) { self->responder_.handed_over(punted); }));
-  service->readable_ = std::make_unique<Readable>(runtime, service->punts_->fd(), [self] {
-    if (const auto consumed = self->punts_->consume(); !consumed) {
-      self->log_.warning("guests' requests are not read: {}", consumed.error().text());
-      self->readable_.reset();  // it would be called again at once, for ever
-    }
-  });
+  service->punts_ = std::make_unique<RingReader>(
+      runtime, log, "guests' requests",
+      PENSTOCK_TRY(programs.open_punts(
+          [self](const ps_punted& punted) { self->responder_.handed_over(punted); })));
   return service;
 }
 

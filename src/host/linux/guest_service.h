@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "host/guestconf/responder.h"
 #include "host/linux/frame_sender.h"
-#include "host/linux/readable.h"
+#include "host/linux/ring_reader.h"
 #include "host/switch/switch.h"
 
 namespace penstock {
@@ -36,8 +36,7 @@ class GuestService {
   Log& log_;
   FrameSender sender_;
   Responder responder_;
-  std::unique_ptr<Ring> punts_;
-  std::unique_ptr<Readable> readable_;
+  std::unique_ptr<RingReader> punts_;
 };
 
 }  // namespace penstock::host

@@ -154,6 +154,7 @@ std::uint64_t load_policy(const ps_port& port, ps_direction direction) {
 ps_config switch_config(const Tunables& tunables) {
   constexpr std::uint64_t kSecond = 1'000'000'000;
   ps_config config{};
+  const auto& t = tunables;
   const auto set = [](auto& timeouts, std::int64_t fresh, std::int64_t answered,
                       std::int64_t established, std::int64_t closing, std::int64_t closed) {
     timeouts[PS_FLOW_NEW] = fresh * kSecond;
@@ -162,19 +163,19 @@ ps_config switch_config(const Tunables& tunables) {
     timeouts[PS_FLOW_CLOSING] = closing * kSecond;
     timeouts[PS_FLOW_CLOSED] = closed * kSecond;
   };
-  // TCP: handshake 30 s, established 24 h (RFC 5382 asks for at least 2 h 4 min), half-closed 2
-  // min, closed 10 s.
-  set(config.tcp_timeout_ns, 30, 60, 86'400, 120, 10);
-  set(config.udp_timeout_ns, 30, 180, 180, 30,
-      30);  // RFC 4787 asks for at least 2 min once answered
-  set(config.other_timeout_ns, 30, 30, 30, 30, 30);
-  config.denied_timeout_ns = 60 * kSecond;
-  config.fragment_timeout_ns = 30 * kSecond;
-  config.overflow_memory_ns = 60 * kSecond;
-  config.port_flow_quota = static_cast<std::uint32_t>(tunables.flow_port_quota);
-  config.flood_copies = static_cast<std::uint32_t>(tunables.flood_copies_max);
-  config.events_per_s = 1'000;
-  config.rejects_per_s = 1'000;
+  set(config.tcp_timeout_ns, t.flow_tcp_new_s, t.flow_tcp_answered_s, t.flow_tcp_established_s,
+      t.flow_tcp_closing_s, t.flow_tcp_closed_s);
+  set(config.udp_timeout_ns, t.flow_udp_new_s, t.flow_udp_answered_s, t.flow_udp_answered_s,
+      t.flow_udp_new_s, t.flow_udp_new_s);
+  set(config.other_timeout_ns, t.flow_other_s, t.flow_other_s, t.flow_other_s, t.flow_other_s,
+      t.flow_other_s);
+  config.denied_timeout_ns = t.flow_denied_s * kSecond;
+  config.fragment_timeout_ns = t.flow_fragment_s * kSecond;
+  config.overflow_memory_ns = t.flow_overflow_s * kSecond;
+  config.port_flow_quota = static_cast<std::uint32_t>(t.flow_port_quota);
+  config.flood_copies = static_cast<std::uint32_t>(t.flood_copies_max);
+  config.events_per_s = static_cast<std::uint32_t>(t.flow_log_per_s);
+  config.rejects_per_s = static_cast<std::uint32_t>(t.rejects_per_s);
   return config;
 }
 

@@ -8,7 +8,7 @@
 #include "model/admit.h"
 #include "server/authorize.h"
 #include "server/engine.h"
-#include "server/events.h"
+#include "server/journal.h"
 #include "server/status.h"
 
 namespace penstock {
@@ -17,7 +17,7 @@ struct ReadContext {
   const Snapshot& snapshot;
   const Identity& who;
   const StatusBook& status;
-  const EventLog& events;
+  const Journal& journal;
   const Tunables& tunables;
 };
 

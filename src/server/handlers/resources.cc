@@ -17,8 +17,8 @@ Result<v1::Object> get_object(const ReadContext& context, const v1::GetRequest& 
       if (entry.metadata().name() == request.name()) return wrap(entry);
     return not_found(key);
   }
-  MessagePtr object = key.kind == &kind_of<v1::Event>() ? MessagePtr(context.events.find(key.name))
-                                                        : context.snapshot.find(key);
+  const auto* recent = context.journal.of(*key.kind);
+  MessagePtr object = recent ? recent->find(key.name) : context.snapshot.find(key);
   PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kRead, key, object.get()));
   if (!object) return not_found(key);
   return shown(context, key, *object);
@@ -58,18 +58,21 @@ Result<ListPlan> plan_list(const Tunables& tunables, const v1::ListRequest& requ
   return plan;
 }
 
-v1::ListResponse list_events(const ReadContext& context, const ListPlan& plan) {
+v1::ListResponse list_recent(const ReadContext& context, const Recent& recent,
+                             const ListPlan& plan) {
   v1::ListResponse response;
   response.set_revision(context.snapshot.revision());
-  context.events.each_after(plan.from ? plan.from->name : "", [&](const auto& event) {
-    if (!plan.tenant.empty() && event->object().tenant() != plan.tenant) return true;
-    if (!may_read(context.snapshot, context.who, key_of(*event), event.get())) return true;
+  recent.each_after(plan.from ? plan.from->name : "", [&](const MessagePtr& entry) {
+    const auto key = key_of(*entry);
+    if (!plan.tenant.empty() && Journal::tenant_of(*entry) != plan.tenant) return true;
+    if (plan.selective && !matches(plan.selector, metadata_of(*entry).labels())) return true;
+    if (!may_read(context.snapshot, context.who, key, entry.get())) return true;
     if (response.items_size() == plan.limit) {
-      const auto& last = response.items(plan.limit - 1).event().metadata();
+      const auto& last = metadata_of(*unwrap(response.items(plan.limit - 1)));
       response.set_continue_(ContinueToken{response.revision(), "", last.name()}.text());
       return false;
     }
-    *response.add_items() = wrap(*event);
+    *response.add_items() = shown(context, key, *entry);
     return true;
   });
   return response;
@@ -85,7 +88,8 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
     if (!context.snapshot.find<v1::Tenant>(plan.tenant))
       return not_found(ObjectKey::of<v1::Tenant>("", plan.tenant));
   }
-  if (plan.kind == &kind_of<v1::Event>()) return list_events(context, plan);
+  if (const auto* recent = context.journal.of(*plan.kind))
+    return list_recent(context, *recent, plan);
   if (plan.kind == &kind_of<v1::CatalogEntry>()) {
     v1::ListCatalogRequest list;
     list.set_tenant(plan.tenant);
@@ -104,7 +108,8 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
                   "begin the list anew");
     snapshot = std::move(*kept);
   }
-  const ReadContext pinned{snapshot, context.who, context.status, context.events, context.tunables};
+  const ReadContext pinned{snapshot, context.who, context.status, context.journal,
+                           context.tunables};
   v1::ListResponse response;
   response.set_revision(snapshot.revision());
   int remaining = 0;

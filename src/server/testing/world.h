@@ -54,6 +54,7 @@ class FakeHost final : public HostChannel {
     ack.set_digest(holds.digest().text());
     sessions_->received(id_, message);
   }
+  void say(const v1::HostMessage& message) { sessions_->received(id_, message); }
   void fail(const std::string& key, const std::string& text, std::int64_t retry_in_ms) {
     auto& item = not_ready[key];
     item.set_key(key);

@@ -32,6 +32,8 @@ class FilterPlan : public StepPlan {
     auto& filter = *policy.mutable_filter();
     filter.set_default_out(or_allow(config_.default_out()));
     filter.set_default_in(or_allow(config_.default_in()));
+    filter.set_log_default_out(config_.log_default_out());
+    filter.set_log_default_in(config_.log_default_in());
     for (int i = 0; i < config_.rules_size(); ++i) {
       const auto& source = config_.rules(i);
       auto rule = rules_[static_cast<std::size_t>(i)];
@@ -50,11 +52,12 @@ class FilterPlan : public StepPlan {
     for (int i = 0; i < config_.rules_size(); ++i)
       out.push_back(fmt::format("{} \"{}\": {}", i + 1, rules_[static_cast<std::size_t>(i)].name(),
                                 describe_rule(config_.rules(i))));
-    const auto line = [&](const char* side, v1::FilterAction action) {
-      out.push_back(fmt::format("default {}: {}", side, v1::FilterAction_Name(or_allow(action))));
+    const auto line = [&](const char* side, v1::FilterAction action, bool log) {
+      out.push_back(fmt::format("default {}: {}{}", side, v1::FilterAction_Name(or_allow(action)),
+                                log ? ", logged" : ""));
     };
-    line("out", config_.default_out());
-    line("in", config_.default_in());
+    line("out", config_.default_out(), config_.log_default_out());
+    line("in", config_.default_in(), config_.log_default_in());
     return out;
   }
 

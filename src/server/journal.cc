@@ -1,0 +1,155 @@
+#include "server/journal.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "net/address.h"
+
+namespace penstock {
+namespace {
+
+void set_time(google::protobuf::Timestamp& stamp, std::int64_t ns) {
+  stamp.set_seconds(ns / 1'000'000'000);
+  stamp.set_nanos(static_cast<int>(ns % 1'000'000'000));
+}
+
+// RFC 9293 section 3.1.
+std::string flags_text(std::uint32_t flags) {
+  constexpr std::string_view kNames[] = {"FIN", "SYN", "RST", "PSH", "ACK", "URG", "ECE", "CWR"};
+  std::string text;
+  for (int bit = 0; bit < 8; ++bit)
+    if (flags >> bit & 1) text += fmt::format("{}{}", text.empty() ? "" : ",", kNames[bit]);
+  return text;
+}
+
+std::optional<IpAddress> address_of(const std::string& bytes) {
+  IpAddress address{};
+  if (bytes.size() != 4 && bytes.size() != 16) return std::nullopt;
+  address.family = bytes.size() == 4 ? Family::kV4 : Family::kV6;
+  std::ranges::copy(bytes, reinterpret_cast<char*>(address.bytes.data()));
+  return address;
+}
+
+}  // namespace
+
+void Recent::add(std::unique_ptr<Message> object) {
+  // Fixed width, so that the order of names is the order of time.
+  mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, next_++));
+  objects_.push_back(object->SerializeAsString());
+  while (objects_.size() > static_cast<std::size_t>(runtime_.tunables().*most_))
+    objects_.pop_front();
+  if (on_added) on_added(MessagePtr(std::move(object)));
+}
+
+// "e000000000042" -> 42; 0: no name of ours.
+std::uint64_t Recent::number_of(std::string_view name) const {
+  std::uint64_t number = 0;
+  if (!name.starts_with(letter_)) return 0;
+  const auto [end, error] = std::from_chars(name.data() + 1, name.data() + name.size(), number);
+  return error == std::errc() && end == name.data() + name.size() ? number : 0;
+}
+
+MessagePtr Recent::object(std::uint64_t number) const {
+  auto object = kind_.make();
+  object->ParseFromString(objects_[number - first()]);
+  return object;
+}
+
+void Recent::each_after(std::string_view name, const Visit& visit) const {
+  for (auto number = std::max(first(), number_of(name) + 1); number < next_; ++number)
+    if (!visit(object(number))) return;
+}
+
+MessagePtr Recent::find(std::string_view name) const {
+  const auto number = number_of(name);
+  if (number < first() || number >= next_) return nullptr;
+  auto found = object(number);
+  return metadata_of(*found).name() == name ? found : nullptr;
+}
+
+Journal::Journal(Runtime& runtime)
+    : runtime_(runtime),
+      events_(runtime, kind_of<v1::Event>(), 'e', &Tunables::events_kept),
+      flows_(runtime, kind_of<v1::FlowRecord>(), 'f', &Tunables::flow_records_kept) {}
+
+const Recent* Journal::of(const Kind& kind) const {
+  if (&kind == &kind_of<v1::Event>()) return &events_;
+  if (&kind == &kind_of<v1::FlowRecord>()) return &flows_;
+  return nullptr;
+}
+
+std::string_view Journal::tenant_of(const Message& entry) {
+  if (entry.GetDescriptor() == v1::Event::descriptor())
+    return static_cast<const v1::Event&>(entry).object().tenant();
+  return metadata_of(entry).tenant();
+}
+
+void Journal::on_added(std::function<void(const MessagePtr&)> added) {
+  events_.on_added = added;
+  flows_.on_added = std::move(added);
+}
+
+void Journal::event(v1::Event::Type type, std::string_view reason, const ObjectKey& about,
+                    std::string message, std::string_view actor, std::int64_t revision) {
+  auto event = std::make_unique<v1::Event>();
+  set_time(*event->mutable_time(), runtime_.wall().since_epoch.count());
+  event->set_type(type);
+  event->set_reason(std::string(reason));
+  *event->mutable_object() = about.reference();
+  event->set_message(std::move(message));
+  event->set_actor(std::string(actor));
+  event->set_revision(revision);
+  events_.add(std::move(event));
+}
+
+void Journal::flows(const Snapshot& snapshot, const std::string& host, const v1::FlowLog& log) {
+  for (const auto& logged : log.flows()) {
+    const auto nic = snapshot.nic_of_port(logged.port_id());
+    const auto vm = nic ? snapshot.find<v1::VirtualMachine>(nic->tenant, nic->vm) : nullptr;
+    if (!vm) continue;
+    std::string network;
+    for (const auto& one : vm->spec().nics())
+      if (one.name() == nic->nic) network = one.network();
+    const auto end = [&](v1::FlowRecord::End& out, const std::string& bytes, std::uint32_t port) {
+      const auto address = address_of(bytes);
+      if (!address) return;
+      out.set_address(address->text());
+      out.set_port(port);
+      if (const auto user = snapshot.address_user(nic->tenant, network, *address))
+        if (const auto owner = snapshot.nic_of_port(user)) out.set_vm(owner->vm);
+    };
+    auto record = std::make_unique<v1::FlowRecord>();
+    set_time(*record->mutable_time(), logged.time_ns());
+    record->set_vm(nic->vm);
+    record->set_nic(nic->nic);
+    record->set_host(host);
+    record->set_direction(logged.out() ? v1::FlowRecord::OUT : v1::FlowRecord::IN);
+    record->set_outcome(static_cast<v1::FlowRecord::Outcome>(logged.outcome() + 1));
+    record->set_profile(logged.profile());
+    record->set_level(logged.level());
+    record->set_enablement(logged.enablement());
+    record->set_rule_number(logged.rule_number());
+    record->set_rule(logged.rule_number() == 0 ? "default" : logged.rule());
+    end(*record->mutable_source(), logged.source(), logged.source_port());
+    end(*record->mutable_destination(), logged.destination(), logged.destination_port());
+    record->set_protocol(ip_protocol_text(static_cast<std::uint8_t>(logged.protocol())));
+    if (logged.protocol() == 6) record->set_tcp_flags(flags_text(logged.tcp_flags()));
+    record->set_icmp_type(static_cast<int>(logged.icmp_type()));
+    record->set_icmp_code(static_cast<int>(logged.icmp_code()));
+    record->set_length(static_cast<int>(logged.length()));
+    auto& metadata = *record->mutable_metadata();
+    metadata.set_tenant(nic->tenant);
+    auto& labels = *metadata.mutable_labels();
+    labels["vm"] = nic->vm;
+    labels["nic"] = nic->nic;
+    labels["profile"] = record->profile();
+    labels["rule"] = record->rule();
+    labels["direction"] = v1::FlowRecord::Direction_Name(record->direction());
+    labels["outcome"] = v1::FlowRecord::Outcome_Name(record->outcome());
+    flows_.add(std::move(record));
+  }
+}
+
+}  // namespace penstock
