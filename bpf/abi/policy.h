@@ -24,7 +24,7 @@
 #endif
 
 #define PS_POLICY_MAGIC 0x31504350u /* "PCP1" in memory on a little-endian host */
-#define PS_POLICY_VERSION 1
+#define PS_POLICY_VERSION 2
 
 #define PS_LINE_BYTES 64
 #define PS_MAX_GROUPS_PER_ADDRESS 8
@@ -33,7 +33,7 @@
 #define PS_MAX_LIST 16         /* rows in one list */
 #define PS_ROWS_PER_LINE 512   /* dense rows that one line of a bit vector covers */
 #define PS_MAX_VECTOR_LINES 32 /* PS_MAX_ROWS / PS_ROWS_PER_LINE */
-#define PS_MAX_DIMENSIONS 11   /* point dimensions of one classifier */
+#define PS_MAX_DIMENSIONS 12   /* point dimensions of one classifier */
 #define PS_MAX_TREE_LEVELS 4
 #define PS_TREE_KEYS 16 /* keys of a search block; a block has one child more */
 #define PS_NO_RULE 0xffffffffu
@@ -127,10 +127,15 @@ enum ps_field {
   PS_FIELD_SPORT = 8,
   PS_FIELD_DPORT = 9,
   PS_FIELD_PROTO = 10,
-  PS_FIELD_SRC_GROUP = 11, /* the two group tables */
-  PS_FIELD_DST_GROUP = 12,
+  PS_FIELD_L4 = 11,        /* ICMP type << 8 | code, PS_L4_TCP | TCP flags, or PS_L4_NONE */
+  PS_FIELD_SRC_GROUP = 12, /* the two group tables */
+  PS_FIELD_DST_GROUP = 13,
   PS_FIELDS = 16, /* size of the array of fields, a power of two */
 };
+
+#define PS_L4_TCP 0x10000u
+#define PS_L4_NONE 0x20000u
+#define PS_PORT_NONE 0x10000u /* in both port fields: the packet has no ports */
 
 /* A sorted set of numbers (keys) as a static search tree, and what is known of each interval
  * between them. The index of x is the number of keys <= x, so there are keys + 1 intervals. The

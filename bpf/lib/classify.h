@@ -115,14 +115,20 @@ static __always_inline void ps_load_packet(struct ps_scratch* s,
     s->field[PS_FIELD_SRC + i] = ps_be32(view->src.w[i]);
     s->field[PS_FIELD_DST + i] = ps_be32(view->dst.w[i]);
   }
-  s->field[PS_FIELD_SPORT] = s->sport = view->sport;
-  s->field[PS_FIELD_DPORT] = s->dport = view->dport;
+  s->sport = view->sport;
+  s->dport = view->dport;
   s->field[PS_FIELD_PROTO] = s->proto = view->proto;
   __u32 later = view->flags & PS_VIEW_FRAGMENT_LATER;
   __u32 ports = (view->flags & PS_VIEW_PORTS_VALID) && !later;
+  s->field[PS_FIELD_SPORT] = ports ? s->sport : PS_PORT_NONE;
+  s->field[PS_FIELD_DPORT] = ports ? s->dport : PS_PORT_NONE;
   s->forbidden = ports ? 0 : PS_ROW_PORTS;
   s->l4_forbidden = later ? 0xffff : 0;
   s->l4 = view->proto == 6 ? view->tcp_flags : view->icmp_type | (__u32)view->icmp_code << 8;
+  __u32 l4 = PS_L4_NONE;
+  if (view->proto == 6) l4 = PS_L4_TCP | view->tcp_flags;
+  if (view->proto == (s->v6 ? 58 : 1)) l4 = (__u32)view->icmp_type << 8 | view->icmp_code;
+  s->field[PS_FIELD_L4] = later ? PS_L4_NONE : l4;
 #pragma GCC unroll 8
   for (int i = 0; i < PS_MAX_GROUPS_PER_ADDRESS; i++) {
     s->groups[0][i] = view->src_groups[i];

@@ -355,7 +355,7 @@ TEST(Build, MemoryStaysBoundedWhenEverythingOverlaps) {
     }
 }
 
-// Rows that no field tells apart: every vector is full, and only the records decide.
+// Rows that agree in everything but a test of bits: of their field, each covers many ranges.
 TEST(Build, RowsThatDifferInTcpFlagsOnly) {
   RuleSet set;
   for (int i = 0; i < 200; i++) {

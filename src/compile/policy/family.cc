@@ -76,7 +76,7 @@ class FamilyWriter {
     Indexes pivoting;  // rows listed here
     bool dense = false;
     Intervals intervals;
-    std::vector<Span> dense_spans;
+    std::vector<RowSpan> dense_spans;
     Classes classes;
     std::size_t granted = 0;
     ps_dimension record{};
@@ -108,8 +108,10 @@ class FamilyWriter {
     std::vector<std::size_t> wanted;
     for (Dim& dim : dims_) {
       if (!dim.dense) continue;
-      for (std::uint32_t i : dense_)
-        dim.dense_spans.push_back(dim.intervals.span(rows_[i], dim.field));
+      for (std::uint32_t row = 0; row < dense_.size(); row++)
+        dim.intervals.each_span(rows_[dense_[row]], dim.field, [&](const Span& span) {
+          dim.dense_spans.push_back({row, span});
+        });
       dim.classes = classify_intervals(dim.intervals.count(), dim.dense_spans);
       wanted.push_back(dim.classes.count);
     }
@@ -173,8 +175,9 @@ class FamilyWriter {
     if (!dim.pivoting.empty()) {
       std::vector<Indexes> listed(n);
       for (std::uint32_t i : dim.pivoting) {
-        const Span span = dim.intervals.span(rows_[i], dim.field);
-        for (std::uint32_t at = span.first; at <= span.last; at++) listed[at].push_back(i);
+        dim.intervals.each_span(rows_[i], dim.field, [&](const Span& span) {
+          for (std::uint32_t at = span.first; at <= span.last; at++) listed[at].push_back(i);
+        });
       }
       std::vector<std::uint32_t> references;
       for (const Indexes& rows : listed) references.push_back(add_list(rows));
@@ -182,7 +185,7 @@ class FamilyWriter {
     }
     if (!dim.dense) return;
     std::vector<ps_vector> vectors;
-    for (const Bits& bits : class_vectors(dim.classes, dim.dense_spans, dim.granted))
+    for (const Bits& bits : class_vectors(dim.classes, dim.dense_spans, dense_.size(), dim.granted))
       vectors.push_back(bits == all_ ? ps_vector{0, all_vector_.summary} : write_vector(bits));
     std::vector<ps_vector> of_interval;
     for (std::uint32_t c : dim.classes.of_interval)

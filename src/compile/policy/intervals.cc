@@ -17,11 +17,11 @@ std::size_t divided_up(std::size_t a, std::size_t b) {
 
 Intervals::Intervals(std::span<const Row> rows, std::span<const std::uint32_t> which, int field) {
   keys_.reserve(2 * which.size());
-  for (std::uint32_t i : which) {
-    const std::uint32_t low = rows[i].low[field], high = rows[i].high[field];
-    if (low != 0) keys_.push_back(low);
-    if (high != kTop) keys_.push_back(high + 1);
-  }
+  for (std::uint32_t i : which)
+    rows[i].each_range(field, [this](std::uint32_t low, std::uint32_t high) {
+      if (low != 0) keys_.push_back(low);
+      if (high != kTop) keys_.push_back(high + 1);
+    });
   std::ranges::sort(keys_);
   keys_.erase(std::unique(keys_.begin(), keys_.end()), keys_.end());
 }
@@ -30,11 +30,11 @@ std::uint32_t Intervals::find(std::uint32_t x) const {
   return static_cast<std::uint32_t>(std::ranges::upper_bound(keys_, x) - keys_.begin());
 }
 
-Span Intervals::span(const Row& row, int field) const {
-  const std::uint32_t first = find(row.low[field]);
-  if (row.high[field] == kTop) return {first, static_cast<std::uint32_t>(keys_.size())};
-  if (row.high[field] == row.low[field]) return {first, first};
-  return {first, find(row.high[field])};
+Span Intervals::span(std::uint32_t low, std::uint32_t high) const {
+  const std::uint32_t first = find(low);
+  if (high == kTop) return {first, static_cast<std::uint32_t>(keys_.size())};
+  if (high == low) return {first, first};
+  return {first, find(high)};
 }
 
 void Intervals::write_tree(std::vector<ps_line>& image, ps_dimension& dim) const {

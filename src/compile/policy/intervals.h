@@ -28,12 +28,18 @@ class Intervals {
   std::size_t count() const { return keys_.size() + 1; }
   std::size_t keys() const { return keys_.size(); }
   std::uint32_t find(std::uint32_t x) const;  // 0 .. count() - 1
-  Span span(const Row&, int field) const;
+  // The row's spans of intervals, ascending: f(span).
+  template <typename F>
+  void each_span(const Row& row, int field, F&& f) const {
+    row.each_range(field, [&](std::uint32_t low, std::uint32_t high) { f(span(low, high)); });
+  }
 
   // Appends the tree and describes it in tree_line, blocks, keys and levels.
   void write_tree(std::vector<ps_line>& image, ps_dimension& dim) const;
 
  private:
+  Span span(std::uint32_t low, std::uint32_t high) const;
+
   std::vector<std::uint32_t> keys_;  // first number of every interval but the first
 };
 

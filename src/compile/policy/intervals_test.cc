@@ -65,9 +65,31 @@ TEST(Intervals, RowsCutWhereTheirRangesBeginAndAfterTheyEnd) {
   EXPECT_EQ(intervals.find(80), 1u);
   EXPECT_EQ(intervals.find(90), 2u);
   EXPECT_EQ(intervals.find(91), 3u);
-  EXPECT_EQ(intervals.span(rows[0], PS_FIELD_DPORT).size(), 2u);
-  EXPECT_EQ(intervals.span(rows[1], PS_FIELD_DPORT).last, 3u);
-  EXPECT_EQ(intervals.span(rows[2], PS_FIELD_DPORT).size(), 4u);
+  const auto span = [&](const Row& row) {
+    Span only;
+    intervals.each_span(row, PS_FIELD_DPORT, [&](const Span& one) { only = one; });
+    return only;
+  };
+  EXPECT_EQ(span(rows[0]).size(), 2u);
+  EXPECT_EQ(span(rows[1]).last, 3u);
+  EXPECT_EQ(span(rows[2]).size(), 4u);
+}
+
+TEST(Intervals, ATestOfTcpFlagsIsSeveralRanges) {
+  Row row;
+  row.high.fill(kTop);
+  row.tail.l4_mask = 0x12, row.tail.l4_value = 0x02;  // SYN without ACK
+  row.low[PS_FIELD_L4] = PS_L4_TCP | 0x02, row.high[PS_FIELD_L4] = PS_L4_TCP | 0xef;
+  const std::vector<Row> rows{row};
+  const Intervals intervals(rows, std::vector<std::uint32_t>{0}, PS_FIELD_L4);
+  std::vector<bool> covered(intervals.count());
+  intervals.each_span(row, PS_FIELD_L4, [&](const Span& span) {
+    for (auto i = span.first; i <= span.last; i++) covered[i] = true;
+  });
+  for (std::uint32_t flags = 0; flags < 256; flags++)
+    EXPECT_EQ(covered[intervals.find(PS_L4_TCP | flags)], (flags & 0x12) == 0x02) << flags;
+  EXPECT_FALSE(covered[intervals.find(0x0200)]) << "ICMP type 2";
+  EXPECT_FALSE(covered[intervals.find(PS_L4_NONE)]);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ constexpr std::array kOrder{PS_FIELD_DST + 3,    PS_FIELD_DST + 2,        PS_FIE
                             PS_FIELD_DST + 0,    PS_FIELD_SRC + 3,        PS_FIELD_SRC + 2,
                             PS_FIELD_SRC + 1,    PS_FIELD_SRC + 0,        int{PS_FIELD_DPORT},
                             int{PS_FIELD_SPORT}, int{PS_FIELD_DST_GROUP}, int{PS_FIELD_SRC_GROUP},
-                            int{PS_FIELD_PROTO}};
+                            int{PS_FIELD_L4},    int{PS_FIELD_PROTO}};
 
 using Eligible = std::vector<bool>;  // by row
 
@@ -30,17 +30,26 @@ Eligible eligible_by_range(std::span<const Row> rows, int field) {
     if (rows[i].constrained(field)) which.push_back(i);
   if (which.empty()) return out;
   const Intervals intervals(rows, which, field);
-  std::vector<Span> spans(which.size());
+  const auto narrow = [&](const Row& row) {
+    std::uint32_t covered = 0;
+    intervals.each_span(row, field, [&](const Span& span) { covered += span.size(); });
+    return covered <= kMaxSpan;
+  };
   std::vector<std::uint32_t> listed(intervals.count());
-  for (std::size_t i = 0; i < which.size(); i++) {
-    spans[i] = intervals.span(rows[which[i]], field);
-    if (spans[i].size() > kMaxSpan) continue;
-    for (std::uint32_t at = spans[i].first; at <= spans[i].last; at++) listed[at]++;
+  for (std::uint32_t i : which) {
+    if (!narrow(rows[i])) continue;
+    intervals.each_span(rows[i], field, [&](const Span& span) {
+      for (std::uint32_t at = span.first; at <= span.last; at++) listed[at]++;
+    });
   }
-  for (std::size_t i = 0; i < which.size(); i++) {
-    if (spans[i].size() > kMaxSpan) continue;
-    const auto begin = listed.begin() + spans[i].first;
-    out[which[i]] = *std::max_element(begin, begin + spans[i].size()) <= kMaxList;
+  for (std::uint32_t i : which) {
+    if (!narrow(rows[i])) continue;
+    std::uint32_t longest = 0;
+    intervals.each_span(rows[i], field, [&](const Span& span) {
+      const auto begin = listed.begin() + span.first;
+      longest = std::max(longest, *std::max_element(begin, begin + span.size()));
+    });
+    out[i] = longest <= kMaxList;
   }
   return out;
 }

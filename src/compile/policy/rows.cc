@@ -130,9 +130,24 @@ void constrain_address(Row& row, int side, const AddressMatch& match) {
   }
 }
 
-void constrain_ports(Row& row, int field, const PortRange& range) {
+// A row that names ports accepts none of PS_PORT_NONE, also when every port will do.
+void constrain_ports(Row& row, int field, const PortRange& range, bool needs_ports) {
   row.low[field] = range.low;
-  row.high[field] = range.high == 65535 ? kTop : range.high;
+  row.high[field] = range.high == 65535 && !needs_ports ? kTop : range.high;
+}
+
+void constrain_l4(Row& row, const L4Test& test) {
+  if (!test.mask) return;
+  auto& low = row.low[PS_FIELD_L4];
+  auto& high = row.high[PS_FIELD_L4];
+  if (test.proto == kTcp) {
+    low = PS_L4_TCP | test.value;
+    high = PS_L4_TCP | test.value | (~test.mask & 0xffu);
+    return;
+  }
+  const std::uint32_t type = test.value & 0xff, code = test.value >> 8;
+  low = type << 8 | code;
+  high = test.mask == 0xffff ? low : type << 8 | 0xff;
 }
 
 Row make_row(std::size_t rule, const AddressMatch& src, const AddressMatch& dst, const L4Test& l4,
@@ -151,8 +166,9 @@ Row make_row(std::size_t rule, const AddressMatch& src, const AddressMatch& dst,
               .rule = static_cast<std::uint16_t>(rule)};
   constrain_address(row, 0, src);
   constrain_address(row, 1, dst);
-  constrain_ports(row, PS_FIELD_SPORT, sport);
-  constrain_ports(row, PS_FIELD_DPORT, dport);
+  constrain_ports(row, PS_FIELD_SPORT, sport, needs_ports);
+  constrain_ports(row, PS_FIELD_DPORT, dport, needs_ports);
+  constrain_l4(row, l4);
   if (l4.proto) row.low[PS_FIELD_PROTO] = row.high[PS_FIELD_PROTO] = *l4.proto;
   return row;
 }

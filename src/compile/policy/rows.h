@@ -23,7 +23,23 @@ struct Row {
   ps_row_tail tail{};
 
   bool constrained(int field) const { return low[field] != 0 || high[field] != kTop; }
+  // What the row accepts in the field, range by range, ascending: f(low, high). One range, but for
+  // TCP flags, whose test picks numbers out of low..high.
+  template <typename F>
+  void each_range(int field, F&& f) const;
 };
+
+template <typename F>
+void Row::each_range(int field, F&& f) const {
+  if (field != PS_FIELD_L4 || low[field] < PS_L4_TCP) return f(low[field], high[field]);
+  const auto fits = [&](std::uint32_t x) { return (x & tail.l4_mask) == tail.l4_value; };
+  for (std::uint32_t at = low[field]; at <= high[field]; at++) {
+    if (!fits(at & 0xff)) continue;
+    const std::uint32_t first = at;
+    while (at < high[field] && fits((at + 1) & 0xff)) at++;
+    f(first, at);
+  }
+}
 
 // What makes a rule impossible to compile, as kInvalidArgument with the field's path
 // ("rules[3].icmp").

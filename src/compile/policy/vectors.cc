@@ -13,17 +13,17 @@ constexpr std::size_t kWordsPerLine = PS_ROWS_PER_LINE / 64;
 // Rows by the interval at which their span begins, and by the one after which it has ended.
 class Events {
  public:
-  Events(std::size_t intervals, std::span<const Span> spans) : at_(intervals + 2) {
-    for (const Span& span : spans) {
+  Events(std::size_t intervals, std::span<const RowSpan> spans) : at_(intervals + 2) {
+    for (const auto& [row, span] : spans) {
       at_[span.first + 1]++;
       if (span.last + 1 < intervals) at_[span.last + 2]++;
     }
     std::partial_sum(at_.begin(), at_.end(), at_.begin());
     rows_.resize(at_.back());
     auto next = at_;
-    for (std::uint32_t row = 0; row < spans.size(); row++) {
-      rows_[next[spans[row].first]++] = row;
-      if (spans[row].last + 1 < intervals) rows_[next[spans[row].last + 1]++] = row;
+    for (const auto& [row, span] : spans) {
+      rows_[next[span.first]++] = row;
+      if (span.last + 1 < intervals) rows_[next[span.last + 1]++] = row;
     }
   }
   // Rows that begin or end to cover at this interval.
@@ -56,7 +56,7 @@ void join(Bits& into, const Bits& from) {
   for (std::size_t i = 0; i < into.size(); i++) into[i] |= from[i];
 }
 
-Classes classify_intervals(std::size_t intervals, std::span<const Span> spans) {
+Classes classify_intervals(std::size_t intervals, std::span<const RowSpan> spans) {
   const Events events(intervals, spans);
   Classes classes;
   classes.of_interval.resize(intervals);
@@ -76,11 +76,11 @@ std::size_t share(std::size_t which, std::size_t of, std::size_t granted) {
   return which * granted / of;
 }
 
-std::vector<Bits> class_vectors(const Classes& classes, std::span<const Span> spans,
-                                std::size_t granted) {
+std::vector<Bits> class_vectors(const Classes& classes, std::span<const RowSpan> spans,
+                                std::size_t dense_rows, std::size_t granted) {
   const Events events(classes.of_interval.size(), spans);
-  std::vector<Bits> vectors(granted, no_rows(spans.size()));
-  Bits now = no_rows(spans.size());
+  std::vector<Bits> vectors(granted, no_rows(dense_rows));
+  Bits now = no_rows(dense_rows);
   for (std::size_t i = 0; i < classes.of_interval.size(); i++) {
     const auto changes = events.at(i);
     for (std::uint32_t row : changes) now[row / 64] ^= std::uint64_t{1} << row % 64;

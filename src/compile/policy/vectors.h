@@ -21,17 +21,24 @@ inline void set_row(Bits& bits, std::size_t row) {
 }
 void join(Bits& into, const Bits& from);
 
+// A span that a dense row covers. A row's spans stand apart from each other.
+struct RowSpan {
+  std::uint32_t row = 0;
+  Span span;
+};
+
 struct Classes {
   std::vector<std::uint32_t> of_interval;
   std::size_t count = 0;
 };
 
-// Which intervals are covered by the same rows; spans[i] belongs to dense row i.
-Classes classify_intervals(std::size_t intervals, std::span<const Span> spans);
+// Which intervals are covered by the same rows.
+Classes classify_intervals(std::size_t intervals, std::span<const RowSpan> spans);
 
 // The vector of each of `granted` sets of classes; class c belongs to set share(c, classes,
 // granted).
-std::vector<Bits> class_vectors(const Classes&, std::span<const Span> spans, std::size_t granted);
+std::vector<Bits> class_vectors(const Classes&, std::span<const RowSpan> spans,
+                                std::size_t dense_rows, std::size_t granted);
 std::size_t share(std::size_t which, std::size_t of, std::size_t granted);
 
 // How many vectors each dimension may have, given how many it would like and how many there can be
