@@ -143,6 +143,24 @@ __attribute__((noinline)) int ps_take_tunnel(struct __sk_buff* skb, struct ps_wo
   return 0;
 }
 
+PS_INLINE int ps_is_vtep(const struct ps_vtep* known, const struct ps_vtep* seen) {
+  return ps_load32(known) == ps_load32(seen) && known->family &&
+         ps_load64(known->address) == ps_load64(seen->address) &&
+         ps_load64(known->address + 8) == ps_load64(seen->address + 8);
+}
+
+// Does the frame come from the host that its sender lives on? Without this, whoever can send to our
+// UDP port could speak for any MAC of any network. 0 or a drop reason.
+PS_INLINE int ps_check_tunnel(struct ps_work* w) {
+  w->endpoint_key.vni = w->vni;
+  ps_mac_store(w->endpoint_key.mac, &w->packet.src_mac);
+  w->endpoint_key.zero = 0;
+  const struct ps_endpoint* from = bpf_map_lookup_elem(&ps_endpoints, &w->endpoint_key);
+  if (ps_unlikely(!from)) return PS_DROP_FORGED_TUNNEL;
+  if (ps_likely(ps_is_vtep(&from->vtep, &w->sender))) return 0;
+  return ps_is_vtep(&from->also, &w->sender) ? 0 : PS_DROP_FORGED_TUNNEL;
+}
+
 // Ingress of the vxlan device: what other hosts send.
 SEC("tc") int from_overlay(struct __sk_buff* skb) {
   struct ps_work* w = ps_begin(skb, 0, 0);
@@ -150,6 +168,8 @@ SEC("tc") int from_overlay(struct __sk_buff* skb) {
   int reason = ps_take_tunnel(skb, w);
   if (reason) return ps_drop(w, reason);
   reason = ps_parse_any(skb, w);
+  if (ps_unlikely(reason)) return ps_drop(w, reason);
+  reason = ps_check_tunnel(w);
   if (ps_unlikely(reason)) return ps_drop(w, reason);
   const struct ps_packet* p = &w->packet;
   if (p->ethertype == PS_ETHERTYPE_ARP)

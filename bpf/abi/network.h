@@ -27,13 +27,18 @@ enum ps_endpoint_kind {
   PS_ENDPOINT_GATEWAY = 3,  // the network's gateway address: answers ARP and ND, routes nothing yet
 };
 
+// Also says from where frames with this source MAC may come: a frame of the overlay is accepted only
+// from `vtep` or `also`. A VM that moves is at two places for a while, because hosts learn of it one
+// after the other.
 struct ps_endpoint {
   __u32 kind;  // enum ps_endpoint_kind
   __u32 slot;
-  __u32 port_id;  // deployment-wide, for what is shown; 0 for the gateway
-  struct ps_vtep vtep;
+  __u32 port_id;        // deployment-wide, for what is shown; 0 for the gateway
+  struct ps_vtep vtep;  // family 0: not on another host
+  __u32 zero;
+  struct ps_vtep also;  // where it was a moment ago; family 0: nowhere else
 };
-PS_CHECK_SIZE(ps_endpoint, 32);
+PS_CHECK_SIZE(ps_endpoint, 56);
 
 struct ps_neighbor {
   __u8 mac[6];

@@ -57,7 +57,10 @@
   X(TOO_BIG, too_big, "larger than the network's MTU; the sender got an ICMP error")              \
   X(DELIVERY, delivery, "the kernel refused to change or send the frame")                         \
   X(ANSWERED, answered, "ARP request or neighbour solicitation answered by the switch: consumed") \
-  X(FLOODED, flooded, "broadcast or multicast: copied to its receivers, the original is consumed")
+  X(FLOODED, flooded, "broadcast or multicast: copied to its receivers, the original is consumed") \
+  X(FORGED_TUNNEL, forged_tunnel,                                                                  \
+    "came over the underlay from an address that is not the host of the sender's MAC: forged, or " \
+    "this host has not yet heard of the VM or of its move")
 
 enum ps_drop_reason {
 #define PS_DROP_MEMBER(NAME, name, help) PS_DROP_##NAME,

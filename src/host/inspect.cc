@@ -129,6 +129,7 @@ Result<std::string> canonical_state(Kernel& kernel) {
   for (const auto& [key, value] : PENSTOCK_TRY(kernel.map_dump(Map::kEndpoints))) {
     auto endpoint = PENSTOCK_TRY(value_of<ps_endpoint>(value));
     if (endpoint.kind == PS_ENDPOINT_LOCAL) endpoint.slot = port_in_slot[endpoint.slot];
+    endpoint.also = {};  // where it was a moment ago: of this host's own making, and it passes
     out += fmt::format("endpoint {} = {}\n", hex(key), hex(bytes_of(endpoint)));
   }
   for (const auto& [key, value] : PENSTOCK_TRY(kernel.map_dump(Map::kFlood))) {

@@ -267,6 +267,23 @@ TEST_F(ReconcilerTest, AVmThatMovesHereIsReachedWithoutAGap) {
   EXPECT_EQ(endpoint(7, "02:00:00:00:00:5a")->kind, PS_ENDPOINT_REMOTE);
 }
 
+TEST_F(ReconcilerTest, AVmThatMovesBetweenOtherHostsIsHeardFromBothForAWhile) {
+  sync(small_world());
+  const auto also = [&] { return endpoint(7, "02:00:00:00:00:5a").value_or(ps_endpoint{}).also; };
+  EXPECT_EQ(also().family, 0);
+  change({items::neighbor(90, 7, "192.0.2.3")});
+  EXPECT_EQ(address_of(endpoint(7, "02:00:00:00:00:5a")->vtep).text(), "192.0.2.3");
+  EXPECT_EQ(address_of(also()).text(), "192.0.2.2");
+  const std::chrono::milliseconds audit(world.tunables.reconcile_audit_ms);
+  world.run(audit);
+  EXPECT_EQ(also().family, 4) << "at least one whole audit interval";
+  world.run(audit);
+  EXPECT_EQ(also().family, 0);
+  change({items::neighbor(90, 7, "192.0.2.2")});
+  change({}, {"70/nbr/7/90"});
+  EXPECT_FALSE(endpoint(7, "02:00:00:00:00:5a")) << "a VM that is gone is heard from nowhere";
+}
+
 TEST_F(ReconcilerTest, OneFailingItemDoesNotStopTheOthers) {
   world.machines.broken.insert("acme/bad");
   auto things = small_world();

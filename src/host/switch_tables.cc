@@ -1,6 +1,7 @@
 #include "host/switch_tables.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -17,6 +18,24 @@ Result<Bytes> merge_groups(const MapMirror::Claims& claims) {
   for (const auto& [owner, value] : claims)
     ids.push_back(PENSTOCK_TRY(value_of<std::uint32_t>(value)));
   return bytes_of(PENSTOCK_TRY(group_list(ids)));
+}
+
+// The first claim says where the MAC is; another one, from where its frames may come too: a NIC
+// that moves is claimed by its old and its new place.
+Result<Bytes> merge_endpoints(const MapMirror::Claims& claims) {
+  auto endpoint = PENSTOCK_TRY(value_of<ps_endpoint>(claims.begin()->second));
+  for (const auto& [owner, value] : claims) {
+    const auto other = PENSTOCK_TRY(value_of<ps_endpoint>(value));
+    if (other.vtep.family == 0 || bytes_of(other.vtep) == bytes_of(endpoint.vtep)) continue;
+    endpoint.also = other.vtep;
+    break;
+  }
+  return bytes_of(endpoint);
+}
+
+// After the owners of ports and neighbours, so that it is never the claim that says where.
+std::string old_place_of(const std::string& owner) {
+  return "before/" + owner;
 }
 
 MapMirror::Entries neighbor_entries(const Member& member) {
@@ -42,7 +61,7 @@ Status status_of(Result<bool> result) {
 SwitchTables::SwitchTables(Kernel& kernel)
     : devices_(kernel, Map::kPortSlots),
       allowed_(kernel, Map::kAddresses),
-      endpoints_(kernel, Map::kEndpoints),
+      endpoints_(kernel, Map::kEndpoints, merge_endpoints),
       neighbors_(kernel, Map::kNeighbors),
       floods_(kernel, Map::kFlood),
       groups_(kernel, Map::kGroups, merge_groups) {}
@@ -81,11 +100,22 @@ Status SwitchTables::set_remote(const std::string& owner, const Member& member,
                                 const IpAddress& host) {
   const Listener listener{member.vni, false, 0, host};
   listen(owner, &listener);
-  Status outcome =
-      status_of(endpoints_.set(owner, {{bytes_of(endpoint_key(member.vni, member.mac)),
-                                        bytes_of(remote_endpoint(member.port, host))}}));
+  const MapMirror::Entries endpoint{{bytes_of(endpoint_key(member.vni, member.mac)),
+                                     bytes_of(remote_endpoint(member.port, host))}};
+  Status outcome = keep_old_place(owner, endpoint);
+  note(outcome, status_of(endpoints_.set(owner, endpoint)));
   note(outcome, status_of(neighbors_.set(owner, neighbor_entries(member))));
   return outcome;
+}
+
+Status SwitchTables::keep_old_place(const std::string& owner, const MapMirror::Entries& next) {
+  auto& known = remote_[owner];
+  const auto before = std::exchange(known, next);
+  if (before == next || before.empty()) return {};
+  // Another MAC is another NIC: nobody's frames may come from where that one was.
+  if (before.begin()->first != next.begin()->first) return {};
+  moved_[owner] = 0;
+  return status_of(endpoints_.set(old_place_of(owner), before));
 }
 
 Status SwitchTables::set_network(const std::string& owner, Vni vni,
@@ -114,8 +144,10 @@ Result<bool> SwitchTables::set_group(const std::string& owner, std::uint32_t num
 
 Status SwitchTables::clear(const std::string& owner) {
   listen(owner, nullptr);
+  remote_.erase(owner);
   Status outcome = status_of(devices_.set(owner, {}));
   note(outcome, status_of(endpoints_.set(owner, {})));
+  if (moved_.erase(owner)) note(outcome, status_of(endpoints_.set(old_place_of(owner), {})));
   note(outcome, status_of(neighbors_.set(owner, {})));
   note(outcome, status_of(allowed_.set(owner, {})));
   return outcome;
@@ -170,6 +202,9 @@ std::vector<std::pair<Vni, Error>> SwitchTables::flush_floods() {
 
 Status SwitchTables::sweep() {
   Status outcome;
+  for (auto& [owner, sweeps] : moved_)
+    if (++sweeps > 1) note(outcome, status_of(endpoints_.set(old_place_of(owner), {})));
+  std::erase_if(moved_, [](const auto& moved) { return moved.second > 1; });
   for (auto* mirror : {&devices_, &endpoints_, &neighbors_, &floods_, &groups_, &allowed_})
     note(outcome, mirror->sweep());
   return outcome;

@@ -39,7 +39,8 @@ class SwitchTables {
   Status set_device(const std::string& owner, int ifindex, std::uint32_t slot);
   // Others reach the port.
   Status set_local(const std::string& owner, const Member&, std::uint32_t slot);
-  // A NIC on the host behind `vtep`.
+  // A NIC on the host behind `vtep`. When it was behind another one, frames from there stay welcome
+  // until the second sweep() from now: hosts do not learn of a move at the same time.
   Status set_remote(const std::string& owner, const Member&, const IpAddress& vtep);
   Status set_network(const std::string& owner, Vni, const std::vector<IpAddress>& gateways);
   // True when the switch's view changed, so that flows of ports that use the group must be judged
@@ -53,7 +54,8 @@ class SwitchTables {
   // Broadcast lists are gathered and written once for many changes. What could not be written, by
   // network.
   std::vector<std::pair<Vni, Error>> flush_floods();
-  // Erases what no owner has said. For the moment when every item has been looked at once.
+  // Erases what no owner has said, and forgets old places. Not before every item has been looked at
+  // once.
   Status sweep();
 
   const MapMirror& devices() const { return devices_; }
@@ -71,8 +73,11 @@ class SwitchTables {
     std::map<IpAddress, int> vteps;
   };
   void listen(const std::string& owner, const Listener*);
+  Status keep_old_place(const std::string& owner, const MapMirror::Entries& next);
 
   MapMirror devices_, allowed_, endpoints_, neighbors_, floods_, groups_;
+  std::map<std::string, MapMirror::Entries> remote_;  // endpoints on other hosts, by owner
+  std::map<std::string, int> moved_;                  // owners with an old place -> sweeps since
   std::map<std::string, Listener> listening_;
   std::map<Vni, Listeners> listeners_;
   std::set<Vni> floods_dirty_;

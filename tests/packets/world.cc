@@ -18,6 +18,8 @@
 
 #include "base/ensure.h"
 #include "compile/policy/build.h"
+#include "tests/tunnelled/tunnelled.h"
+#include "tunnelled.skel.h"
 
 namespace penstock::packets {
 namespace {
@@ -54,6 +56,8 @@ std::string action_text(std::uint32_t action) {
 bool shell(const std::string& command) {
   return std::system(command.c_str()) == 0;
 }
+
+World::World() : tunnelled_(nullptr, tunnelled__destroy) {}
 
 Tunables World::small() {
   Tunables tunables;
@@ -134,9 +138,11 @@ void World::add_port(const PortSpec& spec, bool attach) {
 }
 
 void World::add_remote(std::uint32_t vni, const std::string& m, const std::string& ip,
-                       const std::string& host) {
+                       const std::string& host, const std::string& also) {
+  auto endpoint = remote_endpoint(PortId(9999), address(host));
+  if (!also.empty()) endpoint.also = vtep(address(also));
   ensure(switch_->map_put(Map::kEndpoints, bytes_of(endpoint_key(Vni(vni), mac(m))),
-                          bytes_of(remote_endpoint(PortId(9999), address(host)))),
+                          bytes_of(endpoint)),
          "remote endpoint");
   ensure(switch_->map_put(Map::kNeighbors, bytes_of(network_key(Vni(vni), address(ip))),
                           bytes_of(neighbor(mac(m), false))),
@@ -200,7 +206,32 @@ void World::enable(std::uint32_t port, ps_direction direction, std::uint32_t lin
   store_policy(entry(port), direction, PS_POLICY(++generation_, line));
 }
 
-Outcome World::run(Program program, int ifindex, const Frame& frame, std::uint32_t mark) {
+int World::overlay_program(std::uint32_t vni, const std::string& sender, int next) {
+  if (!tunnelled_) {
+    tunnelled_.reset(tunnelled__open_and_load());
+    ensure(tunnelled_ != nullptr, "the program that tunnels");
+  }
+  ps_tunnelled& tunnel = tunnelled_->bss->tunnel;
+  tunnel = {};
+  tunnel.vni = vni;
+  if (!sender.empty()) {
+    const auto from = address(sender);
+    tunnel.family = static_cast<std::uint32_t>(from.family);
+    for (int i = 0; i < 4; ++i) tunnel.sender4 = tunnel.sender4 << 8 | from.bytes[i];
+    std::memcpy(tunnel.sender6, from.bytes.data(), 16);
+  }
+  const std::uint32_t zero = 0;
+  ensure(bpf_map_update_elem(bpf_map__fd(tunnelled_->maps.ps_next), &zero, &next, BPF_ANY) == 0,
+         "what follows the tunnel");
+  return bpf_program__fd(tunnelled_->progs.tunnelled);
+}
+
+Outcome World::from_overlay(std::uint32_t vni, const std::string& sender, const Frame& frame) {
+  const int program = overlay_program(vni, sender, switch_->program_fd(Program::kFromOverlay));
+  return run(program, static_cast<int>(index_of("lo")), frame);
+}
+
+Outcome World::run(int program_fd, int ifindex, const Frame& frame, std::uint32_t mark) {
   const auto before = switch_->drops();
   std::array<std::uint8_t, 4096> out{};
   __sk_buff context{};
@@ -215,7 +246,7 @@ Outcome World::run(Program program, int ifindex, const Frame& frame, std::uint32
   options.data_size_out = out.size();
   options.ctx_in = &context;
   options.ctx_size_in = sizeof(context);
-  const int error = bpf_prog_test_run_opts(switch_->program_fd(program), &options);
+  const int error = bpf_prog_test_run_opts(program_fd, &options);
   if (error != 0) return {fmt::format("error {}", error), {}, {}};
   Outcome outcome{
       action_text(options.retval), {}, Frame(out.data(), out.data() + options.data_size_out)};

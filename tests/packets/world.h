@@ -15,6 +15,8 @@
 #include "host/switch/switch.h"
 #include "tests/packets/packet.h"
 
+struct tunnelled;
+
 namespace penstock::packets {
 
 struct PortSpec {
@@ -43,8 +45,9 @@ class World {
 
   // A veth pair vm<id>/vm<id>x, an entry in every map, and a slot. Attached only when `attach`.
   void add_port(const PortSpec&, bool attach = false);
+  // `also`: the host it was behind a moment ago.
   void add_remote(std::uint32_t vni, const std::string& mac, const std::string& ip,
-                  const std::string& host);
+                  const std::string& host, const std::string& also = {});
   void add_gateway(std::uint32_t vni, const std::string& mac, const std::string& ip);
   // Everybody in the network, from what was added.
   void fill_flood(std::uint32_t vni);
@@ -58,13 +61,20 @@ class World {
   // Points a port's direction at a step list, under a new generation; 0 for none.
   void enable(std::uint32_t port, ps_direction, std::uint32_t line);
 
-  Outcome run(host::Program, int ifindex, const Frame&, std::uint32_t mark = 0);
+  Outcome run(host::Program program, int ifindex, const Frame& frame, std::uint32_t mark = 0) {
+    return run(switch_->program_fd(program), ifindex, frame, mark);
+  }
+  Outcome run(int program_fd, int ifindex, const Frame&, std::uint32_t mark = 0);
   Outcome from_vm(std::uint32_t port, const Frame& frame) {
     return run(host::Program::kFromPort, ifindex(port), frame);
   }
   Outcome to_vm(std::uint32_t port, const Frame& frame, std::uint32_t mark = 0) {
     return run(host::Program::kToPort, ifindex(port), frame, mark);
   }
+  // From the host `sender`, in a tunnel of network `vni`; an empty sender: without tunnel data.
+  Outcome from_overlay(std::uint32_t vni, const std::string& sender, const Frame&);
+  // As from_overlay, for time_ns: a program that gives the frame its tunnel data first.
+  int overlay_program(std::uint32_t vni, const std::string& sender, int next);
   // Nanoseconds a run, mean of `repeat`.
   double time_ns(int program_fd, int ifindex, const Frame&, int repeat);
 
@@ -84,7 +94,7 @@ class World {
   const std::string& directory() const { return directory_; }
 
  private:
-  World() = default;
+  World();
   std::uint32_t place(std::span<const std::byte>);
 
   struct Port {
@@ -96,6 +106,7 @@ class World {
   std::string root_, directory_;
   NullLog log_;
   std::unique_ptr<host::Switch> switch_;
+  std::unique_ptr<tunnelled, void (*)(tunnelled*)> tunnelled_;
   std::map<std::uint32_t, Port> ports_;
   std::map<std::uint32_t, std::vector<IpAddress>> remotes_;
   std::uint32_t next_line_ = 1, generation_ = 0;
