@@ -182,6 +182,9 @@ SEC("tc") int from_overlay(struct __sk_buff* skb) {
   if (ps_unlikely(!port || !port->port_id || port->vni != w->vni))
     return ps_drop(w, PS_DROP_PORT_GONE);
   w->slot = slot;
+  // The sender's host has checked this, unless it has not heard of a smaller MTU yet.
+  if (ps_unlikely(port->mtu && w->length > port->mtu + PS_ETHERNET_BYTES && !skb->gso_size))
+    return ps_reject(skb, w, PS_DROP_TOO_BIG, port->mtu);
   const int fragment = p->flags & PS_FRAGMENT;
   if (ps_unlikely(fragment & PS_PACKET_LATER_FRAGMENT) && ps_tracked(port)) {
     reason = ps_fragment_recall(w, PS_SCOPE_OVERLAY | w->vni);

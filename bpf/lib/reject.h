@@ -122,6 +122,18 @@ PS_INLINE int ps_error6_build(struct __sk_buff* skb, struct ps_work* w, __u32 mt
   return PS_ETHERNET_BYTES + 48 + quote;
 }
 
+// Makes the frame `length` bytes long, and one whose checksums are as they stand. A guest with
+// checksum offload has left the transport checksum to a device further on, which would write it
+// into the middle of the answer: the kernel forgets that only when the place is cut off in front,
+// so room for it is made behind first. 0 when done.
+#define PS_CUT 512
+PS_INLINE int ps_answer_room(struct __sk_buff* skb, const struct ps_work* w, __u32 length) {
+  if (w->packet.l4 >= PS_CUT) return 1;
+  return bpf_skb_change_tail(skb, PS_ETHERNET_BYTES + 40 + PS_CUT, 0) ||
+         bpf_skb_adjust_room(skb, -PS_CUT, BPF_ADJ_ROOM_MAC, 0) ||
+         bpf_skb_change_tail(skb, length, 0);
+}
+
 // Never about a packet that must not be answered (RFC 1122 section 3.2.2, RFC 4443 section 2.4 e):
 // ICMP errors, broadcast and multicast, later fragments, unspecified senders, resets.
 PS_INLINE int ps_may_answer(const struct ps_packet* p) {
@@ -158,7 +170,7 @@ __attribute__((noinline)) int ps_reject(struct __sk_buff* skb, struct ps_work* w
     length = ps_error6_build(skb, w, mtu);
   asm volatile("" : "+r"(length));
   if (length < PS_ETHERNET_BYTES || length > sizeof(w->buffer)) return action;
-  if (bpf_skb_change_tail(skb, length, 0) || bpf_skb_store_bytes(skb, 0, w->buffer, length, 0))
+  if (ps_answer_room(skb, w, length) || bpf_skb_store_bytes(skb, 0, w->buffer, length, 0))
     return action;
   ps_count(PS_COUNT_REJECT_SENT);
   return ps_send_back(skb, w, port);

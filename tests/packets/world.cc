@@ -106,6 +106,10 @@ void World::add_port(const PortSpec& spec, bool attach) {
           "ip link add {0} type veth peer name {0}x && ip link set {0} up && ip link set {0}x up",
           device)),
       "veth of a test port");
+  add_port_on(device, spec, attach);
+}
+
+void World::add_port_on(const std::string& device, const PortSpec& spec, bool attach) {
   Port port{spec, static_cast<int>(if_nametoindex(device.c_str())),
             static_cast<std::uint32_t>(ports_.size())};
   const auto put = [&](Map map, const auto& key, const auto& value) {

@@ -45,6 +45,8 @@ class World {
 
   // A veth pair vm<id>/vm<id>x, an entry in every map, and a slot. Attached only when `attach`.
   void add_port(const PortSpec&, bool attach = false);
+  // The same for a device that is there.
+  void add_port_on(const std::string& device, const PortSpec&, bool attach = false);
   // `also`: the host it was behind a moment ago.
   void add_remote(std::uint32_t vni, const std::string& mac, const std::string& ip,
                   const std::string& host, const std::string& also = {});
