@@ -6,6 +6,12 @@
 
 #include "abi/types.h"
 
+// The flow table outlives PS_ABI_VERSION: it has a number of its own, which changes with the layout
+// or the meaning of ps_flow_key and ps_flow. Programs of two ABI versions with the same number share
+// one table while one set takes over from the other, and connections go on as they are. Under
+// another number the table starts empty, and connections are judged in mid-stream.
+#define PS_FLOW_LAYOUT 1
+
 // Seen from the port: `local` is the VM's end whatever the direction of travel, so both directions
 // share one key. ICMP queries (echo, timestamp): local_port = identifier, remote_port = 0. Other
 // ICMP: local_port = 0, remote_port = type << 8 | code. Protocols without ports: both 0.

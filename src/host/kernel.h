@@ -113,6 +113,9 @@ class Kernel {
   // nothing points to may be reused (membarrier(2) MEMBARRIER_CMD_GLOBAL waits for an RCU grace
   // period).
   virtual Status synchronize() = 0;
+  // Every map holds what it should: devices that still run the programs of an agent of another
+  // version, with its maps, get ours. Again: nothing, or what failed before.
+  virtual Status take_over() = 0;
 
   // Cheap enough for every heartbeat.
   virtual Result<SwitchCounters> counters() = 0;

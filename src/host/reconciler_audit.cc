@@ -67,6 +67,8 @@ void Reconciler::audit() {
 }
 
 void Reconciler::sweep() {
+  if (auto status = kernel_.take_over(); !status)
+    log_.warning("programs of an earlier version stay: {}", status.error().message);
   if (auto status = tables_.sweep(); !status) log_.warning("sweep: {}", status.error().message);
   if (auto status = overlay_.sweep(); !status) log_.warning("sweep: {}", status.error().message);
 }

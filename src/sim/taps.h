@@ -46,6 +46,7 @@ class TappedKernel final : public host::Kernel {
   std::size_t arena_bytes() const override { return kernel_.arena_bytes(); }
   std::span<std::byte> ports() override { return kernel_.ports(); }
   Status synchronize() override;
+  Status take_over() override { return kernel_.take_over(); }
   Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
 
  private:

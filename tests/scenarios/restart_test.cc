@@ -1,5 +1,8 @@
 #include <chrono>
+#include <filesystem>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -50,11 +53,11 @@ class Restart : public LabTest {
   }
 
   void publish_firewall() {
-    const auto rule = [](const char* name, const char* action, const char* port) {
+    const auto rule = [](const char* name, const char* protocol, const char* port) {
       return Json{{"name", name},
                   {"direction", "IN"},
-                  {"action", action},
-                  {"protocols", {"udp"}},
+                  {"action", "ALLOW"},
+                  {"protocols", {protocol}},
                   {"ports", {port}}};
     };
     ASSERT_TRUE(put({{"kind", "ServiceDefinition"},
@@ -67,7 +70,8 @@ class Restart : public LabTest {
                        {"levels", Json::array({{{"name", "basic"}}})},
                        {"filter",
                         {{"defaultIn", "DENY"},
-                         {"rules", Json::array({rule("counted", "ALLOW", "9000")})}}}}}}));
+                         {"rules", Json::array({rule("counted", "udp", "9000"),
+                                                rule("stream", "tcp", "60000-60001")})}}}}}}));
     ASSERT_TRUE(put(
         {{"kind", "ServiceProfile"},
          {"metadata", {{"name", "fw"}}},
@@ -93,6 +97,58 @@ TEST_F(Restart, KillingTheAgentLosesNoPacketAndKeepsThePolicy) {
     EXPECT_NE(said.find("received 40000 lost 0 "), std::string::npos) << from << ": " << said;
   }
   EXPECT_FALSE(pings("acme/near", address_of("acme", "web")));  // still denied
+}
+
+// Maps of an earlier ABI version, as an agent after an upgrade finds them. The connections go from
+// a low port to a high one: judged in mid-stream, they would pass for ones that the other end
+// opened, and be denied. Their flows must come along.
+TEST_F(Restart, AnAgentWithOtherMapsTakesOverWithoutLosingAPacketOrAConnection) {
+  up(kTwoHosts);
+  if (HasFatalFailure()) return;
+  publish_firewall();
+  if (HasFatalFailure()) return;
+  const auto web = address_of("acme", "web");
+  const auto in_background = [&](const std::string& node, const std::string& name,
+                                 const std::string& command) {
+    auto process = lab().enter(node);
+    ASSERT_TRUE(process);
+    process->words = {"sh", "-c", command};
+    process->log = lab().folder().path("logs/" + name);
+    ASSERT_TRUE(start_daemon(lab().folder(), name, *process));
+  };
+  const std::vector<std::string> clients{"near", "far"};
+  for (std::size_t i = 0; i < clients.size(); ++i) {
+    const auto& from = clients[i];
+    in_background("acme/web", "for-" + from, fmt::format("timeout 60 nc -l {} {}", web, 60000 + i));
+    std::this_thread::sleep_for(300ms);
+    in_background("acme/" + from, from,
+                  fmt::format("(for i in $(seq 110); do echo number-$i; sleep 0.1; done) | "
+                              "timeout 40 nc -N -p 1000 {} {}",
+                              web, 60000 + i));
+  }
+  const auto pins = std::filesystem::path(lab().folder().host("h1")) / "bpf/switch";
+  const auto maps = [&](const std::string& version) { return pins / ("maps-v" + version); };
+  std::string own;
+  for (const auto& entry : std::filesystem::directory_iterator(pins))
+    if (const auto name = entry.path().filename().string(); name.starts_with("maps-v"))
+      own = name.substr(6);
+  ASSERT_FALSE(own.empty());
+  for (const auto* from : {"acme/near", "acme/far"}) {
+    const auto said = counted(from, [&] {
+      ASSERT_TRUE(lab().stop_host("h1", true));
+      std::filesystem::rename(maps(own), maps("0"));
+      ASSERT_TRUE(lab().start_host("h1"));
+      EXPECT_TRUE(soon([&] { return !std::filesystem::exists(maps("0")); })) << "old maps stay";
+      EXPECT_TRUE(std::filesystem::exists(maps(own)));
+    });
+    EXPECT_NE(said.find("received 40000 lost 0 "), std::string::npos) << from << ": " << said;
+  }
+  for (const auto& from : clients) {
+    const auto received = [&] { return lab().folder().read("logs/for-" + from).value_or(""); };
+    EXPECT_TRUE(soon([&] { return received().find("number-110\n") != std::string::npos; }))
+        << from << ": " << received();
+  }
+  EXPECT_FALSE(pings("acme/near", web)) << "still denied";
 }
 
 TEST_F(Restart, KillingTheServerLosesNeitherPacketsNorWhatItAcknowledged) {

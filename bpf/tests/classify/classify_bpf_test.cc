@@ -17,6 +17,9 @@
 #include "lib/classify.h"
 #include "tests/classify/run.h"
 
+// After the types that it names.
+#include "classify_run.skel.h"
+
 namespace penstock::policy {
 namespace {
 
@@ -25,40 +28,21 @@ constexpr std::uint32_t kLine = 5;  // not 0, so that a reference that is not re
 // itself.
 constexpr std::uint32_t kMostVerified = 40'000;
 
-// A map's memory, shared with the kernel.
-class Mapping {
- public:
-  Mapping() = default;
-  Mapping(const Mapping&) = delete;
-  ~Mapping() {
-    if (bytes_) munmap(at_, bytes_);
-  }
-  void* open(const bpf_map* map, std::size_t bytes) {
-    void* at = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
-    if (at == MAP_FAILED) return nullptr;
-    bytes_ = bytes;
-    return at_ = at;
-  }
-
- private:
-  void* at_ = nullptr;
-  std::size_t bytes_ = 0;
-};
-
 class Kernel {
  public:
   explicit Kernel(std::span<const ps_line> image) {
-    object_.reset(bpf_object__open_file(PENSTOCK_CLASSIFY_OBJECT, nullptr));
+    object_.reset(classify_run__open());
     if (!object_) return;
     const std::size_t lines = kLine + image.size();
-    bpf_map* arena = bpf_object__find_map_by_name(object_.get(), "ps_arena");
+    bpf_map* arena = object_->maps.ps_arena;
     bpf_map__set_max_entries(arena, static_cast<std::uint32_t>(lines));
-    if (bpf_object__load(object_.get()) != 0) return;
-    auto* line = static_cast<ps_line*>(arena_.open(arena, lines * PS_LINE_BYTES));
-    run_ = static_cast<ps_classify_run*>(
-        globals_.open(bpf_object__find_map_by_name(object_.get(), ".bss"), sizeof *run_));
-    if (!line || !run_) return;
-    std::memcpy(line + kLine, image.data(), image.size_bytes());
+    if (classify_run__load(object_.get()) != 0) return;
+    void* at = mmap(nullptr, lines * PS_LINE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED,
+                    bpf_map__fd(arena), 0);
+    if (at == MAP_FAILED) return;
+    std::memcpy(static_cast<ps_line*>(at) + kLine, image.data(), image.size_bytes());
+    munmap(at, lines * PS_LINE_BYTES);
+    run_ = &object_->bss->run;
     run_->policy_line = kLine;
     loaded_ = true;
   }
@@ -66,7 +50,7 @@ class Kernel {
   bool loaded() const { return loaded_; }
   ps_match classify(const ps_packet_view& view) {
     run_->view = view;
-    run("classify", 1);
+    run(object_->progs.classify, 1);
     return run_->match;
   }
   // Nanoseconds of one look-up, above the empty program; the best of several runs, because others
@@ -75,35 +59,31 @@ class Kernel {
     run_->view = view;
     int best = 1 << 30, empty = 1 << 30;
     for (int i = 0; i < 7; i++) {
-      best = std::min(best, run("classify", 10'000));
-      empty = std::min(empty, run("nothing", 10'000));
+      best = std::min(best, run(object_->progs.classify, 10'000));
+      empty = std::min(empty, run(object_->progs.nothing, 10'000));
     }
     return best - empty;
   }
   std::uint32_t verified_instructions() {
     bpf_prog_info info{};
     std::uint32_t size = sizeof info;
-    bpf_obj_get_info_by_fd(fd("classify"), &info, &size);
+    bpf_obj_get_info_by_fd(bpf_program__fd(object_->progs.classify), &info, &size);
     return info.verified_insns;
   }
 
  private:
-  int fd(const char* program) const {
-    return bpf_program__fd(bpf_object__find_program_by_name(object_.get(), program));
-  }
-  int run(const char* program, int repeat) const {
+  int run(const bpf_program* program, int repeat) const {
     std::array<std::uint8_t, 64> packet{};
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_size_in = packet.size(),
                 .repeat = repeat);
-    EXPECT_EQ(bpf_prog_test_run_opts(fd(program), &options), 0) << strerror(errno);
+    EXPECT_EQ(bpf_prog_test_run_opts(bpf_program__fd(program), &options), 0) << strerror(errno);
     return static_cast<int>(options.duration);
   }
 
   struct Close {
-    void operator()(bpf_object* object) const { bpf_object__close(object); }
+    void operator()(classify_run* object) const { classify_run__destroy(object); }
   };
-  std::unique_ptr<bpf_object, Close> object_;
-  Mapping arena_, globals_;
+  std::unique_ptr<classify_run, Close> object_;
   ps_classify_run* run_ = nullptr;
   bool loaded_ = false;
 };

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 
 #include <fmt/format.h>
@@ -37,7 +38,7 @@ Tunables small() {
 }
 
 struct Agent {
-  RealRuntime runtime{small()};
+  RealRuntime runtime;
   NullLog log;
   std::unique_ptr<LinuxKernel> kernel;
   std::unique_ptr<NetnsHypervisor> guests;
@@ -45,7 +46,8 @@ struct Agent {
   Intent intent;
   std::unique_ptr<Reconciler> reconciler;
 
-  explicit Agent(const std::string& folder) {
+  explicit Agent(const std::string& folder, const Tunables& tunables = small())
+      : runtime(tunables) {
     auto links = LinkNetlink::open(runtime, log);
     EXPECT_TRUE(links) << links.error().text();
     auto programs = Switch::open({.directory = folder + "/bpf/host"}, runtime.tunables(), log);
@@ -173,6 +175,96 @@ TEST_F(HostOnLinux, AGuestGetsItsAddressAndRoutesFromTheHost) {
              in_guest("web-1", "ip route show default | grep 'via 10.1.255.1'");
     }));
     EXPECT_GE(agent.service->counters().answered, 2U);  // OFFER and ACK at least
+  });
+}
+
+// ISC's dhclient, not ours: another reading of the RFCs. Its lease is short, so that the test sees
+// it renewed, and rebound after the agent was away.
+class DhcpClients : public HostOnLinux {
+ protected:
+  void SetUp() override {
+    if (access("/sbin/dhclient", X_OK) != 0) GTEST_SKIP() << "no /sbin/dhclient here";
+  }
+  static constexpr auto kLease = 10s;
+
+  std::unique_ptr<Agent> start_agent() {
+    auto tunables = small();
+    tunables.guest_lease_s = kLease.count();
+    auto agent = std::make_unique<Agent>(folder_, tunables);
+    auto network = items::network(1);
+    auto& subnet = *network.mutable_network()->add_subnets();
+    subnet.set_cidr("fd00:0:0:1::/64");
+    subnet.set_gateway("fd00:0:0:1::1");
+    auto port = with_dhcp(items::port(1, "web-1", 1));
+    port.mutable_port()->add_addresses("fd00:0:0:1::5");
+    accept(agent->intent,
+           items::full({"i", 1, 1}, {network, on_netns(items::vm("web-1", {1})), port}));
+    agent->reconciler->apply_all();
+    EXPECT_TRUE(agent->run_until([&] { return agent->reconciler->ports().live(PortId{1}); }));
+    return agent;
+  }
+  // Below a folder of its own in place of /etc, whose resolv.conf it would write.
+  void start_client(const char* family) {
+    ASSERT_TRUE(in_guest(
+        "web-1",
+        fmt::format("sh -c 'unshare -m sh -c \"mount -t tmpfs none /etc && exec dhclient {0} -d -v "
+                    "-pf {1}/pid{0} -lf {1}/leases{0} -cf /dev/null eth0\" > {1}/log{0} 2>&1 &'",
+                    family, folder_)));
+  }
+  std::string text(const std::string& name) const {
+    std::ifstream file(folder_ + "/" + name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  int count(const std::string& name, std::string_view what) const {
+    int n = 0;
+    const auto all = text(name);
+    for (auto at = all.find(what); at != std::string::npos; at = all.find(what, at + 1)) ++n;
+    return n;
+  }
+};
+
+TEST_F(DhcpClients, Dhcp6LeaseIsRenewedAndReboundAndTheKernelTakesTheRoute) {
+  on_host([&] {
+    auto agent = start_agent();
+    // The kernel's own part: what the router advertisement says.
+    EXPECT_TRUE(agent->run_until([&] {
+      return in_guest("web-1", "ip -6 route show default | grep 'via fe80:.* proto ra'") &&
+             in_guest("web-1", "ip -6 route show fd00:0:0:1::/64 | grep 'dev eth0 proto kernel'");
+    })) << "default route and subnet";
+    EXPECT_FALSE(in_guest("web-1", "ip -6 addr show dev eth0 scope global | grep dynamic"))
+        << "its address is not one that it makes itself";
+    start_client("-6");
+    EXPECT_TRUE(agent->run_until([&] { return has_address("web-1", "fd00:0:0:1::5"); }))
+        << text("log-6");
+    EXPECT_TRUE(agent->run_until([&] {
+      return count("log-6", "XMT: Renew") > 0 && count("leases-6", "iaaddr fd00:0:0:1::5") >= 2;
+    })) << text("log-6");
+    agent.reset();
+    const int renewed = count("leases-6", "iaaddr fd00:0:0:1::5");
+    for (int i = 0; i < 120 && count("log-6", "XMT: Rebind") == 0; ++i) usleep(100'000);
+    EXPECT_EQ(count("leases-6", "iaaddr fd00:0:0:1::5"), renewed) << "nobody answered";
+    agent = start_agent();
+    EXPECT_TRUE(agent->run_until([&] {
+      return count("leases-6", "iaaddr fd00:0:0:1::5") > renewed;
+    })) << text("log-6");
+    EXPECT_TRUE(has_address("web-1", "fd00:0:0:1::5"));
+  });
+}
+
+TEST_F(DhcpClients, Dhcp4LeaseIsRenewed) {
+  on_host([&] {
+    auto agent = start_agent();
+    // The driver's own client makes room.
+    ASSERT_TRUE(in_guest("web-1", "sh -c 'kill $(cat " + folder_ + "/run/dhcp/*.pid)'"));
+    ASSERT_TRUE(in_guest("web-1", "ip -4 addr flush dev eth0"));
+    start_client("-4");
+    EXPECT_TRUE(agent->run_until([&] {
+      return has_address("web-1", "10.1.0.1") &&
+             in_guest("web-1", "ip route show default | grep 'via 10.1.255.1'");
+    })) << text("log-4");
+    EXPECT_TRUE(agent->run_until([&] { return count("log-4", "DHCPACK") >= 2; })) << text("log-4");
+    EXPECT_EQ(count("log-4", "DHCPNAK"), 0);
+    EXPECT_TRUE(in_guest("web-1", "ip link show eth0 | grep 'mtu 1450'"));
   });
 }
 

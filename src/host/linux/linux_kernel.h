@@ -50,6 +50,7 @@ class LinuxKernel final : public Kernel {
   std::size_t arena_bytes() const override { return switch_->arena_bytes(); }
   std::span<std::byte> ports() override { return switch_->ports(); }
   Status synchronize() override { return switch_->synchronize(); }
+  Status take_over() override { return switch_->take_over(); }
 
   Result<SwitchCounters> counters() override {
     SwitchCounters counters;

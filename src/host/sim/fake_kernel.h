@@ -34,6 +34,7 @@ class FakeKernel final : public Kernel {
   std::span<std::byte> arena();  // all of it
   std::span<std::byte> ports() override;
   Status synchronize() override;
+  Status take_over() override { return {}; }  // one version only
   Result<SwitchCounters> counters() override;
 
   // ---------------------------------------------------------------- for the world around it

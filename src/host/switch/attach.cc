@@ -136,13 +136,16 @@ Status Switch::adopt_links() {
   method_ = options_.method;
   if (method_ == AttachMethod::kBest)
     method_ = kernel_has_tcx(empty_program_fd()) ? AttachMethod::kTcx : AttachMethod::kClsact;
-  // With maps made just now the reconciler fills them first and then attaches, which switches each
-  // device over.
-  const bool maps_are_filled = PENSTOCK_TRY(map_dump(Map::kPortSlots)).size() > 0;
+  // Ports talk to each other: no device may run a program whose maps do not know all of them yet.
+  // While maps of another version are there, an agent before us may have filled ours by half.
+  const bool ready = PENSTOCK_TRY(map_dump(Map::kPortSlots)).size() > 0 && !has_older_maps();
   if (method_ == AttachMethod::kClsact) {
-    if (maps_are_filled)
-      for (const auto at : PENSTOCK_TRY(attachments_clsact(true)))
+    for (const auto at : PENSTOCK_TRY(attachments_clsact(true))) {
+      if (ready)
         PENSTOCK_CHECK(attach_clsact(at));
+      else
+        older_.insert(at);
+    }
     return {};
   }
   std::error_code error;
@@ -159,13 +162,16 @@ Status Switch::adopt_links() {
       ::unlink(path.c_str());
       continue;
     }
-    if (maps_are_filled && bpf_link_update(link.get(), program_fd(at->program), nullptr) != 0)
+    if (!ready)
+      older_.insert(*at);
+    else if (bpf_link_update(link.get(), program_fd(at->program), nullptr) != 0)
       return fail_errno(errno, fmt::format("replace the program of {}", path));
   }
   return {};
 }
 
 Status Switch::attach(Attachment at) {
+  if (waits(at)) return {};
   auto status = method_ == AttachMethod::kTcx ? attach_tcx(at) : attach_clsact(at);
   if (!status)
     return std::unexpected(
@@ -211,6 +217,7 @@ Status Switch::attach_clsact(Attachment at) {
 }
 
 Status Switch::detach(Attachment at) {
+  older_.erase(at);
   if (method_ == AttachMethod::kTcx) {
     if (::unlink(link_path(at).c_str()) != 0 && errno != ENOENT)
       return fail_errno(errno,
@@ -241,9 +248,9 @@ Result<std::vector<Attachment>> Switch::attachments_tcx() {
     if (!at || link.get() < 0) continue;
     const auto info = tcx_info(link.get());
     if (!info || info->ifindex != at->ifindex) continue;
-    // A link that still runs another version's program is not attached as far as we are concerned:
-    // attach() makes it so.
-    if (info->program_id == program_id(program_fd(at->program))) found.push_back(*at);
+    // A link that runs another program and does not wait for take_over() is not attached as far as
+    // we are concerned: attach() makes it so.
+    if (waits(*at) || info->program_id == program_id(program_fd(at->program))) found.push_back(*at);
   }
   if (error) return fail_errno(error.value(), "list pinned links");
   return found;
@@ -259,7 +266,7 @@ Result<std::vector<Attachment>> Switch::attachments_clsact(bool of_earlier_runs)
       auto hook = clsact_hook(at);
       auto options = clsact_options();
       if (bpf_tc_query(&hook, &options) != 0) continue;
-      if (options.prog_id == program_id(program_fd(program)) ||
+      if (options.prog_id == program_id(program_fd(program)) || waits(at) ||
           (of_earlier_runs && program_name(options.prog_id) == name(program)))
         found.push_back(at);
     }

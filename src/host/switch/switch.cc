@@ -10,8 +10,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -51,8 +54,21 @@ Status check_bpffs(const std::string& path) {
   return {};
 }
 
-std::string map_directory_of(const std::string& directory, int version) {
-  return fmt::format("{}/maps-v{}", directory, version);
+constexpr std::string_view kMaps = "maps-v", kFlows = "flows-v";
+
+// Folders of maps of other versions, the newest first.
+std::vector<std::string> other_maps(const std::string& directory, const std::string& own) {
+  std::vector<std::pair<int, std::string>> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(directory, error)) {
+    const auto name = entry.path().filename().string();
+    if (name.starts_with(kMaps) && entry.path() != own)
+      found.emplace_back(std::atoi(name.c_str() + kMaps.size()), entry.path());
+  }
+  std::ranges::sort(found, std::greater());
+  std::vector<std::string> paths;
+  for (auto& [version, path] : found) paths.push_back(std::move(path));
+  return paths;
 }
 
 // Sizes that depend on the host's tunables.
@@ -107,7 +123,7 @@ Result<bool> reuse(bpf_map* map, const std::string& path, Log& log) {
       status =
           fail(Code::kInternal,
                fmt::format("pinned map {} has another layout under the same ABI version", path),
-               "stop the host agent and run: penstock-hostd --forget");
+               "stop the host agent and run: penstock-hostd --cleanup");
   }
   if (status && info.max_entries != bpf_map__max_entries(map))
     log.warning("switch: {} keeps its size of {} entries ({} configured) until the host is drained",
@@ -158,18 +174,30 @@ Result<std::unique_ptr<Switch>> Switch::open(const SwitchOptions& options, const
   auto status = self->load(tunables);
   if (!status) return std::unexpected(std::move(status.error()).in("load the switch"));
   PENSTOCK_CHECK(self->map_memory());
+  PENSTOCK_CHECK(self->adopt_mark());
   PENSTOCK_CHECK(self->adopt_links());
   return self;
 }
 
 std::string Switch::map_directory() const {
-  return map_directory_of(options_.directory, PS_ABI_VERSION);
+  return fmt::format("{}/{}{}", options_.directory, kMaps, PS_ABI_VERSION);
+}
+
+std::string Switch::pin_path(std::string_view map) const {
+  if (map == "ps_flows")
+    return fmt::format("{}/{}{}/{}", options_.directory, kFlows, PS_FLOW_LAYOUT, map);
+  return fmt::format("{}/{}", map_directory(), map);
+}
+
+bool Switch::has_older_maps() const {
+  return !other_maps(options_.directory, map_directory()).empty();
 }
 
 Status Switch::load(const Tunables& tunables) {
   PENSTOCK_CHECK(make_directory(options_.directory));
   PENSTOCK_CHECK(check_bpffs(options_.directory));
   PENSTOCK_CHECK(make_directory(map_directory()));
+  PENSTOCK_CHECK(make_directory(fs::path(pin_path("ps_flows")).parent_path()));
   PENSTOCK_CHECK(make_directory(options_.directory + "/links"));
   std::string verifier_log(kVerifierLogBytes, '\0');
   bpf_object_open_opts open_options{};
@@ -184,8 +212,7 @@ Status Switch::load(const Tunables& tunables) {
   set_sizes(*object_, tunables);
   std::vector<NamedMap> fresh;
   for (const auto& named : pinned_maps(*object_))
-    if (!PENSTOCK_TRY(reuse(named.map, map_directory() + "/" + named.name, log_)))
-      fresh.push_back(named);
+    if (!PENSTOCK_TRY(reuse(named.map, pin_path(named.name), log_))) fresh.push_back(named);
   if (const int error = penstock_switch_bpf__load(object_); error != 0) {
     const std::string said = last_lines(verifier_log.substr(0, verifier_log.find('\0')), 8);
     if (error == -EPERM && said.empty())
@@ -195,7 +222,7 @@ Status Switch::load(const Tunables& tunables) {
                 fmt::format("the kernel refuses the programs (error {}): {}", -error, said));
   }
   for (const auto& named : fresh) {
-    const auto path = map_directory() + "/" + named.name;
+    const auto path = pin_path(named.name);
     if (bpf_obj_pin(bpf_map__fd(named.map), path.c_str()) != 0)
       return fail_errno(errno, fmt::format("pin map {}", path));
   }
@@ -207,6 +234,27 @@ Status Switch::map_memory() {
   PENSTOCK_CHECK(arena_.open(bpf_map__fd(arena), array_bytes(arena)));
   PENSTOCK_CHECK(arena_.at(0, PS_LINE_BYTES));  // the agent's mark, wanted at any moment
   ports_ = PENSTOCK_TRY(map_array(object_->maps.ps_ports));
+  return {};
+}
+
+// A fresh arena takes line 0 of the newest older one: generations go on where they were, so that no
+// verdict of a shared flow passes for one of ours, and the agent sees when the switch holds
+// something newer than its own file.
+Status Switch::adopt_mark() {
+  const auto line = PENSTOCK_TRY(arena_.at(0, PS_LINE_BYTES));
+  if (std::ranges::any_of(line, [](std::byte b) { return b != std::byte{}; })) return {};
+  for (const auto& folder : other_maps(options_.directory, map_directory())) {
+    const int fd = bpf_obj_get((folder + "/ps_arena").c_str());
+    if (fd < 0) continue;
+    bpf_map_info info{};
+    __u32 length = sizeof(info);
+    const __u32 first = 0;
+    const bool read = bpf_obj_get_info_by_fd(fd, &info, &length) == 0 &&
+                      info.value_size == PS_LINE_BYTES &&
+                      bpf_map_lookup_elem(fd, &first, line.data()) == 0;
+    ::close(fd);
+    if (read) break;
+  }
   return {};
 }
 
@@ -300,13 +348,39 @@ Result<std::unique_ptr<Ring>> Switch::open_events(std::function<void(const ps_ev
   return Ring::open(bpf_map__fd(object_->maps.ps_events), records(std::move(sink)));
 }
 
+Status Switch::take_over() {
+  if (taken_over_) return {};
+  const auto older = older_;
+  if (!older.empty())
+    log_.info("switch: {} devices go over to the programs of ABI version {}", older.size(),
+              PS_ABI_VERSION);
+  Status outcome;
+  for (const auto at : older) {
+    older_.erase(at);
+    auto attached = attach(at);
+    if (attached || attached.error().code == Code::kNotFound) continue;
+    older_.insert(at);
+    if (outcome) outcome = std::move(attached);
+  }
+  PENSTOCK_CHECK(outcome);
+  PENSTOCK_CHECK(remove_old());
+  taken_over_ = true;
+  return {};
+}
+
 Status Switch::remove_old() {
+  const auto flows = fs::path(pin_path("ps_flows")).parent_path();
+  std::vector<fs::path> old;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(options_.directory, error)) {
     const auto name = entry.path().filename().string();
-    if (name.starts_with("maps-v") && entry.path() != map_directory())
-      fs::remove_all(entry.path(), error);
-    if (error) return fail_errno(error.value(), fmt::format("remove {}", entry.path().string()));
+    if ((name.starts_with(kMaps) && entry.path() != map_directory()) ||
+        (name.starts_with(kFlows) && entry.path() != flows))
+      old.push_back(entry.path());
+  }
+  for (const auto& path : old) {
+    fs::remove_all(path, error);
+    if (error) return fail_errno(error.value(), fmt::format("remove {}", path.string()));
   }
   return {};
 }

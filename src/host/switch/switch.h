@@ -2,12 +2,13 @@
 // the Kernel seam (host/kernel.h), plus what only the real switch has: counters, flow sweeps, ring
 // buffers.
 //
-// Lifetime of kernel objects: maps are pinned in <directory>/maps-v<ABI version>, tcx links in
-// <directory>/links, so both outlive this object and a crash. `open` on a directory in use takes
-// its maps over with all their contents and switches every attached link to the newly loaded
-// programs, without a moment in which none is attached. Maps of another ABI version are left alone:
-// a new set is made beside them, the old programs go on with the old one until `attach` switches
-// the device over; `remove_old` takes the old set away then.
+// Lifetime of kernel objects: maps are pinned in <directory>/maps-v<ABI version>, the flow table in
+// <directory>/flows-v<its layout>, tcx links in <directory>/links, so all outlive this object and a
+// crash. `open` on a directory in use takes its maps over with all their contents and switches
+// every attached link to the newly loaded programs, without a moment in which none is attached.
+// Maps of another ABI version are left alone: a new set is made beside them, and the old programs
+// go on with the old one, on every device, until `take_over`. Only the flow table is shared by
+// both, and the agent's mark (line 0 of the arena) is carried over.
 //
 // Threading: the strand's. Calls are a few system calls each, except `open` (the verifier: about a
 // second) and `synchronize` (an RCU grace period).
@@ -18,6 +19,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -56,7 +58,7 @@ class Switch {
   Switch& operator=(const Switch&) = delete;
 
   // See host/kernel.h.
-  Status attach(Attachment);
+  Status attach(Attachment);  // of a device with an older version's program: counts as done
   Status detach(Attachment);
   Result<std::vector<Attachment>> attachments();
   Status map_put(Map, ByteView key, ByteView value);
@@ -67,6 +69,7 @@ class Switch {
   std::size_t arena_bytes() const;
   std::span<std::byte> ports();
   Status synchronize();
+  Status take_over();
 
   // Sums over all CPUs since the maps were made.
   Result<std::vector<std::uint64_t>> counters();  // by enum ps_counter
@@ -94,8 +97,6 @@ class Switch {
   // Instructions the verifier walked for each program, by name.
   Result<std::map<std::string, std::uint32_t>> verified_instructions() const;
 
-  // Takes the pinned maps of other ABI versions away.
-  Status remove_old();
   // Takes away everything below `directory`: links (their devices pass packets unjudged from then
   // on), maps, the directory itself. For a host that leaves, and labs.
   static Status remove_all(const std::string& directory);
@@ -105,8 +106,13 @@ class Switch {
   Status load(const Tunables&);
   Status map_memory();
   Status adopt_links();
+  Status adopt_mark();
+  Status remove_old();
+  bool has_older_maps() const;
+  bool waits(Attachment at) const { return older_.contains(at); }
   int map_fd(Map) const;
   std::string map_directory() const;
+  std::string pin_path(std::string_view map) const;
   std::string link_path(Attachment) const;
   Status attach_tcx(Attachment);
   Status attach_clsact(Attachment);
@@ -120,6 +126,8 @@ class Switch {
   penstock_switch_bpf* object_ = nullptr;
   Reach arena_;
   std::span<std::byte> ports_;
+  std::set<Attachment> older_;  // that run an older version's program until take_over()
+  bool taken_over_ = false;
 };
 
 std::string_view name(Program);
