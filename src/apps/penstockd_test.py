@@ -134,7 +134,8 @@ class Test(unittest.TestCase):
             ("GET", "/v2/tenants", None, 404, "not_found"),
             ("GET", "/v1/tenants?labelSelector=%28%28", None, 400, "invalid_argument"),
             ("GET", "/v1/tenants?limit=many", None, 400, "invalid_argument"),
-            ("PATCH", "/v1/tenants/acme", "{}", 405, "invalid_argument"),
+            ("PATCH", "/v1/tenants/acme", "{}", 415, "invalid_argument"),
+            ("PATCH", "/v1/tenants", "{}", 405, "invalid_argument"),
             ("POST", "/v1:batch", '{"items":[{"put":{"kind":"Tenant","metadata":{"name":"UPPER"}}}]}', 200, None),
         ]
         for method, path, body, status, code in cases:

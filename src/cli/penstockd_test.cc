@@ -382,7 +382,8 @@ TEST_F(Penstockd, ATerminalFailureEndsEveryWaitWithEight) {
   EXPECT_THAT(ran.out, HasSubstr("h1 not applied: flow steps 4096 of 4096"));
   EXPECT_THAT(ran.out, HasSubstr("it is tried again when something about it changes.\n"
                                  "Try: penstock explain enablement/acme/"));
-  const auto name = expect(0, "get enablements -A -o jsonpath={.metadata.name}").out;
+  auto name = expect(0, "get enablements -A -o name").out;  // "enablement/acme/NAME\n"
+  name = name.substr(16, name.size() - 17);
   for (const auto* goal : {"ready", "applied"}) {
     ran = expect(8, "wait enablement acme/" + name + " --for=" + goal + " --deadline 20s");
     EXPECT_THAT(ran.out, StartsWith("enablement acme/" + name + ": failed after"));
@@ -390,8 +391,7 @@ TEST_F(Penstockd, ATerminalFailureEndsEveryWaitWithEight) {
     EXPECT_THAT(ran.out, HasSubstr("flow steps 4096 of 4096"));
     EXPECT_THAT(ran.out, HasSubstr("Try: penstock explain enablement/acme/" + name + "\n"));
   }
-  ran = expect(
-      8, "patch vm/acme/web-1 -p '{spec: {power: RUNNING}, metadata: {labels: {a: b}}}' --wait");
+  expect(8, "patch enablement/acme/" + name + " -p '{spec: {level: strict}}' --wait");
   EXPECT_THAT(expect(0, "describe vm acme/web-1").out, HasSubstr("not ready (Failed)"));
   host.fail("", "");
   expect(0, "disable office-firewall --on vm/acme/web-1 --wait --deadline 20s");

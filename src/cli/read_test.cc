@@ -73,7 +73,7 @@ TEST(Flows, OneLineAFlowTheNewestLast) {
   auto ran = terminal.run("flows --vm acme/web --outcome would-deny");
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.out,
-            "03:04:05.678Z [fd00::9]:40000 -> web:22                     tcp SYN    in  DENY       "
+            "03:04:05.678Z [fd00::9]:40000 -> web:22                    tcp SYN    in  DENY       "
             "office#default\n"
             "03:04:05.678Z 10.0.0.7 -> web                              icmp 8/0   in  WOULD_DENY "
             "office#3 \"ping\"\n");

@@ -6,7 +6,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "host/inspect.h"
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 namespace {

@@ -4,7 +4,7 @@
 #include <chrono>
 
 #include "abi/policy.h"
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 

@@ -7,7 +7,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 namespace {

@@ -7,7 +7,7 @@
 #include "abi/policy.h"
 #include "compile/policy/build.h"
 #include "host/switch/switch_abi.h"
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 namespace {

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "host/reconciler.h"
-#include "model/ids.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 namespace {

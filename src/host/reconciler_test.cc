@@ -131,7 +131,7 @@ TEST_F(ReconcilerTest, PoliciesThatTheSwitchNumbersAlikeAreNotMixedUp) {
         items::port(6, "db", 7, {two})});
   EXPECT_TRUE(world.agent().reconciler().troubles().empty());
   const auto opens = [&](std::uint32_t id) {
-    const auto& step = port(id).direction[PS_IN].steps.at(0);
+    const auto step = port(id).direction[PS_IN].steps.at(0);
     EXPECT_EQ(step.policy, 5u);
     return step.rules.rows.at(0).at(0).text();
   };

@@ -17,6 +17,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "net/switch_number.h"
+
 namespace penstock {
 
 // `tenant_uid` is empty when the policy is the same for all tenants. Its switch_number() is never
@@ -29,12 +31,6 @@ std::uint32_t tenant_tag(std::string_view tenant_uid);
 std::uint32_t selector_number(std::string_view selector_text);
 inline std::uint64_t group_id(std::string_view tenant_uid, std::string_view selector_text) {
   return std::uint64_t{tenant_tag(tenant_uid)} << 32 | selector_number(selector_text);
-}
-
-// What the switch, whose words have 32 bits, knows a policy or group by. Of a policy it is for
-// people only: the switch reports by it and decides nothing by it.
-constexpr std::uint32_t switch_number(std::uint64_t id) {
-  return static_cast<std::uint32_t>(id);
 }
 
 }  // namespace penstock

@@ -75,7 +75,9 @@ TEST(Restore, AStoreThatHasGrownPastTheHostIsComparedByContent) {
   world.run_for(std::chrono::milliseconds(100));
   EXPECT_TRUE(h1.last().has_full()) << "same life, later revision, other content";
   for (const auto& [key, bytes] : h1.holds.items)
-    if (key.starts_with("60/port/")) EXPECT_EQ(parse_item(*bytes).port().steps_size(), 0);
+    if (key.starts_with("60/port/")) {
+      EXPECT_EQ(parse_item(*bytes).port().steps_size(), 0);
+    }
 }
 
 }  // namespace

@@ -65,7 +65,7 @@ int main() {
   for (std::uint32_t id = 1; id <= kPorts; ++id)
     all.push_back(
         items::port(id, "vm" + std::to_string(id), 7,
-                    id > 500 ? std::vector<std::uint32_t>{1} : std::vector<std::uint32_t>{}));
+                    id > 500 ? std::vector<std::uint64_t>{1} : std::vector<std::uint64_t>{}));
   const auto delta = items::delta(revision, {"A", revision + 1, 1}, all);
   start = Clock::now();
   world.server.say(delta);
