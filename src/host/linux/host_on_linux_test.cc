@@ -255,6 +255,7 @@ TEST_F(DhcpClients, Dhcp4LeaseIsRenewed) {
   on_host([&] {
     auto agent = start_agent();
     // The driver's own client makes room.
+    ASSERT_TRUE(agent->run_until([&] { return has_address("web-1", "10.1.0.1"); }));
     ASSERT_TRUE(in_guest("web-1", "sh -c 'kill $(cat " + folder_ + "/run/dhcp/*.pid)'"));
     ASSERT_TRUE(in_guest("web-1", "ip -4 addr flush dev eth0"));
     start_client("-4");
