@@ -76,7 +76,7 @@ TEST_F(Devices, NewProgramsTakeOverWithoutLosingAPacket) {
   EXPECT_EQ(*world->the_switch().attachments(), *before);
   EXPECT_GE(world->flows(), flows);
   ASSERT_TRUE(shell(
-      "for i in $(seq 80); do grep -q received /run/netns/ping.txt && break; sleep 0.1; done"));
+      "for i in $(seq 300); do grep -q received /run/netns/ping.txt && break; sleep 0.1; done"));
   EXPECT_TRUE(
       shell("grep -q '1000 received' /run/netns/ping.txt || { cat /run/netns/ping.txt; false; }"));
 }
@@ -86,8 +86,10 @@ TEST_F(Devices, DetachAndDevicesThatGo) {
   ASSERT_TRUE(sw.detach({world->ifindex(kA), host::Program::kFromPort}));
   ASSERT_TRUE(sw.detach({world->ifindex(kA), host::Program::kFromPort})) << "twice changes nothing";
   EXPECT_EQ(sw.attachments()->size(), 3u);
-  ASSERT_TRUE(sw.attach({world->ifindex(kA), host::Program::kFromPort}));
-  ASSERT_TRUE(sw.attach({world->ifindex(kA), host::Program::kFromPort}));
+  for (int twice = 0; twice < 2; ++twice) {
+    const auto attached = sw.attach({world->ifindex(kA), host::Program::kFromPort});
+    ASSERT_TRUE(attached) << attached.error().text();
+  }
   EXPECT_EQ(sw.attachments()->size(), 4u);
   ASSERT_TRUE(shell("ip link del vm1"));
   EXPECT_EQ(sw.attachments()->size(), 2u);

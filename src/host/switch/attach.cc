@@ -219,6 +219,10 @@ Status Switch::attach_clsact(Attachment at) {
 Status Switch::detach(Attachment at) {
   older_.erase(at);
   if (method_ == AttachMethod::kTcx) {
+    // A link that only loses its pin is taken off some time later, and until then the kernel refuses
+    // the same program on the device again.
+    if (OwnedFd link(bpf_obj_get(link_path(at).c_str())); link.get() >= 0)
+      (void)bpf_link_detach(link.get());
     if (::unlink(link_path(at).c_str()) != 0 && errno != ENOENT)
       return fail_errno(errno,
                         fmt::format("detach {} from device {}", name(at.program), at.ifindex));
