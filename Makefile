@@ -21,13 +21,15 @@ test: build  ## build and run every test (root: real namespaces and programs)
 unit: build  ## only the unit tests: seconds, no root needed once built
 	@ctest --test-dir $(BUILD) -L unit -j $(JOBS) --output-on-failure
 
-demo: build  ## the whole loop of a service on real packets, narrated; ARGS=--keep leaves the lab up
+demo: setup  ## the whole loop of a service on real packets, narrated; ARGS=--keep leaves the lab up
+	@scripts/build $(BUILD) $(JOBS) penstock penstockd penstock-hostd
 	@$(BUILD)/bin/penstock demo $(ARGS)
 
 bench: build  ## measure against the peers; ROWS=pattern runs a part
 	@tests/bench/run $(BUILD) $(if $(ROWS),--rows '$(ROWS)')
 
-sim: build  ## run SEEDS=N simulated worlds, twice each; prints the failing seed
+sim: setup  ## run SEEDS=N simulated worlds, twice each; prints the failing seed
+	@scripts/build $(BUILD) $(JOBS) penstock-sim
 	@$(BUILD)/bin/penstock-sim --seeds $(SEEDS) --twice
 
 format:  ## clang-format over everything

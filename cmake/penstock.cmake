@@ -17,11 +17,13 @@ function(penstock_library name)
   target_link_libraries(${name} PUBLIC ${ARG_DEPS})
 endfunction()
 
-# penstock_test(name SOURCES a_test.cc DEPS lib ... [LABELS unit|net|sim|scenario] [TIMEOUT seconds] [SERIAL])
+# penstock_test(name SOURCES a_test.cc DEPS lib ... [LABELS unit|net|sim|scenario] [TIMEOUT seconds] [SERIAL] [PATHS])
 # Tests labelled `net` need root and make their own namespaces.
 # SERIAL: the tests of this binary never run beside others (they measure time).
+# PATHS: they are told where source and build are. Only where it is needed: such objects are compiled anew in every
+# checkout, others come from the compiler cache.
 function(penstock_test name)
-  cmake_parse_arguments(ARG "SERIAL" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "SERIAL;PATHS" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
@@ -32,8 +34,10 @@ function(penstock_test name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR}/src ${PROJECT_SOURCE_DIR}/bpf
                                              ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} GTest::gmock GTest::gtest_main)
-  target_compile_definitions(${name} PRIVATE PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-                                             PENSTOCK_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  if(ARG_PATHS)
+    target_compile_definitions(${name} PRIVATE PENSTOCK_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+                                               PENSTOCK_BUILD_DIR="${PROJECT_BINARY_DIR}")
+  endif()
   set(serial FALSE)
   if(ARG_SERIAL)
     set(serial TRUE)
