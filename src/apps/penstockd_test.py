@@ -47,10 +47,13 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=20)
         self.token = daemon.token if token is None else token
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, media=None):
         if body is not None and not isinstance(body, (str, bytes)):
             body = json.dumps(body)
-        self.connection.request(method, path, body, {"Authorization": f"Bearer {self.token}"})
+        headers = {"Authorization": f"Bearer {self.token}"}
+        if media:
+            headers["Content-Type"] = media
+        self.connection.request(method, path, body, headers)
         answer = self.connection.getresponse()
         text = answer.read()
         kind = answer.getheader("Content-Type", "")
@@ -146,6 +149,25 @@ class Test(unittest.TestCase):
                 self.assertTrue(answer["message"], path)
         self.assertEqual(self.good("GET", "/v1/tenants").get("items", []), [])
         self.assertEqual(Client(self.daemon, "wrong").call("GET", "/v1/tenants")[0], 401)
+
+    def test_files_are_uploaded_as_they_are(self):
+        yaml = "application/yaml; charset=utf-8"
+        status, answer = self.client.call("PUT", "/v1/tenants/acme", "spec: {displayName: Acme}\n", yaml)
+        self.assertEqual(status, 200, answer)
+        self.assertEqual(answer["object"]["spec"]["displayName"], "Acme")
+        both = "kind: Tenant\nmetadata: {name: one}\n---\nkind: Tenant\nmetadata: {name: two}\n"
+        status, answer = self.client.call("POST", "/v1:batch", both, yaml)
+        self.assertEqual(status, 200, answer)
+        self.assertEqual([i["outcome"]["change"] for i in answer["items"]], ["CREATED", "CREATED"])
+        status, answer = self.client.call("PUT", "/v1/tenants/acme", both, yaml)
+        self.assertEqual(status, 400)
+        self.assertIn("/v1:batch", answer["hint"])
+        status, answer = self.client.call("PUT", "/v1/tenants/acme", "spec:\n  displayName: [\n", yaml)
+        self.assertEqual(status, 400)
+        self.assertRegex(answer["details"][0]["field"], "line 3, column")
+        bomb = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(8))
+        self.assertEqual(self.client.call("PUT", "/v1/tenants/acme", bomb, yaml)[0], 400)
 
     def test_random_json_does_no_harm(self):
         dice = random.Random(1)

@@ -87,8 +87,8 @@ Result<std::string> read_text(const std::string& path, const Io& io) {
 }
 
 std::string Document::place_of(const ErrorDetail& detail) const {
-  const Found found = locate(*root, detail.field);
-  const Mark mark = detail.message.starts_with("unknown field") ? found.key : found.value;
+  const YamlPlace found = locate(*root, detail.field);
+  const YamlMark mark = detail.message.starts_with("unknown field") ? found.key : found.value;
   return fmt::format("{}:{}:{}", file, mark.line, mark.column);
 }
 

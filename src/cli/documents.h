@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "cli/console.h"
 #include "cli/ref.h"
-#include "cli/yaml_tree.h"
+#include "model/yaml_tree.h"
 
 namespace penstock::cli {
 

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "cli/yaml_tree.h"
+#include "model/yaml_tree.h"
 
 namespace penstock::lab {
 namespace {
@@ -234,7 +234,7 @@ class Builder {
   std::set<std::string> names_;
 };
 
-Error refused(const std::string& path, const cli::YamlNode* root,
+Error refused(const std::string& path, const YamlNode* root,
               const std::vector<ErrorDetail>& problems) {
   Error error{Code::kInvalidArgument,
               fmt::format("{}: {} problem{}; nothing was started", path, problems.size(),
@@ -243,7 +243,7 @@ Error refused(const std::string& path, const cli::YamlNode* root,
               {}};
   for (auto problem : problems) {
     if (root) {
-      const auto found = cli::locate(*root, problem.field);
+      const auto found = locate(*root, problem.field);
       problem.field =
           fmt::format("{}:{}:{}  {}", path, found.value.line, found.value.column, problem.field);
     }
@@ -293,7 +293,7 @@ Result<Topology> read_topology(const std::string& path) {
   if (!file) return fail_errno(errno, path);
   std::stringstream text;
   text << file.rdbuf();
-  const auto documents = cli::parse_yaml(text.str());
+  const auto documents = parse_yaml(text.str());
   std::vector<ErrorDetail> problems;
   for (const auto& problem : documents.problems)
     problems.push_back({fmt::format("{}:{}:{}", path, problem.mark.line, problem.mark.column),
@@ -303,7 +303,7 @@ Result<Topology> read_topology(const std::string& path) {
     return fail(Code::kInvalidArgument, fmt::format("{}: one document was expected, there are {}",
                                                     path, documents.roots.size()));
   const auto& root = *documents.roots.front();
-  const Json json = cli::to_json(root);
+  const Json json = to_json(root);
   Checker(problems).check(json, topology_schema(), "");
   if (!problems.empty()) return std::unexpected(refused(path, &root, problems));
   auto topology = Builder(json, problems, std::filesystem::absolute(path).parent_path()).build();

@@ -6,6 +6,7 @@
 
 #include "model/json.h"
 #include "server/failure.h"
+#include "server/http/body.h"
 #include "server/http/openapi.h"
 
 namespace penstock {
@@ -117,15 +118,15 @@ struct Gateway::Exchange {
     return {};
   }
 
-  Result<Json> json() const {
-    if (request.body.empty()) return Json::object();
-    return parse_json(request.body);
-  }
   // The body as a request message; options of the query on top.
   template <typename Request>
   Status decode_body(Request& message) const {
-    const auto tree = PENSTOCK_TRY(json());
-    PENSTOCK_CHECK(decode(tree, message));
+    return decode_tree(body_tree(request), message);
+  }
+  template <typename Request>
+  Status decode_tree(Result<Json> tree, Request& message) const {
+    if (!tree) return std::unexpected(std::move(tree).error());
+    PENSTOCK_CHECK(decode(*tree, message));
     return write_options(*message.mutable_options());
   }
 };
@@ -203,7 +204,8 @@ bool Gateway::special(const ExchangePtr& exchange) {
   }
   if (is({"v1:batch"})) {
     v1::BatchRequest request;
-    if (need("POST") && good(exchange->known({}, true)) && good(exchange->decode_body(request)))
+    if (need("POST") && good(exchange->known({}, true)) &&
+        good(exchange->decode_tree(batch_tree(exchange->request), request)))
       api_.batch(exchange->secret, std::move(request), Exchange::to<v1::BatchResponse>(exchange));
     return true;
   }
@@ -280,7 +282,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
   if (segments[1] == "definitions" && verb == "add") {
     v1::AddToDraftRequest request;
     if (!need("POST") || !good(exchange->known({}, true))) return true;
-    const auto tree = exchange->json();
+    const auto tree = body_tree(exchange->request);
     if (!tree) {
       exchange->refuse(tree.error());
       return true;
@@ -391,7 +393,7 @@ void Gateway::put(ExchangePtr exchange, const Kind& kind, const std::string& ten
     if (!value) return exchange->refuse(value.error());
     must_be_new = must_be_new || *value;
   }
-  auto tree = exchange->json();
+  auto tree = body_tree(exchange->request);
   if (!tree) return exchange->refuse(tree.error());
   status = take_from_url(*tree, "name", name);
   if (status) status = take_from_url(*tree, "tenant", kind.tenant_scoped ? tenant : "");
@@ -405,11 +407,8 @@ void Gateway::put(ExchangePtr exchange, const Kind& kind, const std::string& ten
 
 void Gateway::patch(ExchangePtr exchange, const Kind& kind, const std::string& tenant,
                     const std::string& name) {
-  // Other kinds of patches would mean something else by the same body. Parameters of the type
-  // ("; charset=utf-8") change nothing.
-  auto type = exchange->request.content_type;
-  type = type.substr(0, type.find_first_of("; "));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  // Other kinds of patches would mean something else by the same body.
+  const auto type = media_type(exchange->request);
   if (type != kMergePatchType)
     return exchange->responder->reply(
         415, kJsonType,

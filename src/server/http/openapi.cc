@@ -129,7 +129,11 @@ class Document {
                  const Descriptor& answer) {
     Json out = {{"operationId", id}};
     if (!parameters.empty()) out["parameters"] = std::move(parameters);
-    if (body) out["requestBody"] = {{"required", true}, {"content", content(*body)}};
+    if (body) {
+      auto media = content(*body);
+      media["application/yaml"] = media["application/json"];
+      out["requestBody"] = {{"required", true}, {"content", std::move(media)}};
+    }
     out["responses"] = {
         {"200", {{"description", "done"}, {"content", content(answer)}}},
         {"default",

@@ -1,13 +1,11 @@
-#include "cli/yaml_tree.h"
+#include "model/yaml_tree.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "cli/yaml_text.h"
-
-namespace penstock::cli {
+namespace penstock {
 namespace {
 
 Json value_of(std::string_view text) {
@@ -17,7 +15,7 @@ Json value_of(std::string_view text) {
 }
 
 struct Said {
-  Mark mark;
+  YamlMark mark;
   std::string message;
 };
 Said problem_of(std::string_view text) {
@@ -47,7 +45,7 @@ TEST(YamlTree, ManyDocumentsAndEmptyOnes) {
   const auto parsed = parse_yaml("---\na: 1\n---\n# nothing\n---\nb: 2\n...\n");
   ASSERT_TRUE(parsed.problems.empty());
   ASSERT_EQ(parsed.roots.size(), 2U);
-  EXPECT_EQ(parsed.roots[1]->entries[0].mark, (Mark{6, 1}));
+  EXPECT_EQ(parsed.roots[1]->entries[0].mark, (YamlMark{6, 1}));
 }
 
 TEST(YamlTree, LeftOversAreNoDocuments) {
@@ -84,30 +82,30 @@ TEST(YamlTree, LocatesFields) {
   const YamlNode& root = *parsed.roots[0];
   const auto key = [&](std::string_view path) { return locate(root, path).key; };
   const auto value = [&](std::string_view path) { return locate(root, path).value; };
-  EXPECT_EQ(key("spec.levels[0].limits.conections"), (Mark{7, 9}));
-  EXPECT_EQ(value("spec.levels[0].limits.conections"), (Mark{7, 21}));
-  EXPECT_EQ(value("spec.rules[0].dport"), (Mark{9, 19}));
-  EXPECT_EQ(value("spec.rules[1].ports[1]"), (Mark{9, 40}));
-  EXPECT_EQ(key("spec.virtualSwitch"), (Mark{8, 3}))
+  EXPECT_EQ(key("spec.levels[0].limits.conections"), (YamlMark{7, 9}));
+  EXPECT_EQ(value("spec.levels[0].limits.conections"), (YamlMark{7, 21}));
+  EXPECT_EQ(value("spec.rules[0].dport"), (YamlMark{9, 19}));
+  EXPECT_EQ(value("spec.rules[1].ports[1]"), (YamlMark{9, 40}));
+  EXPECT_EQ(key("spec.virtualSwitch"), (YamlMark{8, 3}))
       << "snake_case in the file, camelCase in the error";
-  EXPECT_EQ(value("metadata.labels.a.b/c"), (Mark{2, 38})) << "a key with dots";
+  EXPECT_EQ(value("metadata.labels.a.b/c"), (YamlMark{2, 38})) << "a key with dots";
   EXPECT_TRUE(locate(root, "spec.rules[0].dport").exact);
   const auto missing = locate(root, "spec.levels[0].limits.rateBitsPerSecond");
   EXPECT_FALSE(missing.exact);
-  EXPECT_EQ(missing.key, (Mark{6, 7})) << "the parent stands for what is missing";
-  EXPECT_EQ(key("spec.levels[7]"), (Mark{4, 3}));
-  EXPECT_EQ(key("nothing.here"), (Mark{1, 1}));
-  EXPECT_EQ(key("spec.levels[x]"), (Mark{4, 3}));
-  EXPECT_EQ(key("spec.levels[0"), (Mark{4, 3}));
+  EXPECT_EQ(missing.key, (YamlMark{6, 7})) << "the parent stands for what is missing";
+  EXPECT_EQ(key("spec.levels[7]"), (YamlMark{4, 3}));
+  EXPECT_EQ(key("nothing.here"), (YamlMark{1, 1}));
+  EXPECT_EQ(key("spec.levels[x]"), (YamlMark{4, 3}));
+  EXPECT_EQ(key("spec.levels[0"), (YamlMark{4, 3}));
 }
 
 TEST(YamlTree, RefusesWithPosition) {
   using testing::HasSubstr;
   auto said = problem_of("a: 1\nb: 2\na: 3\n");
-  EXPECT_EQ(said.mark, (Mark{3, 1}));
+  EXPECT_EQ(said.mark, (YamlMark{3, 1}));
   EXPECT_THAT(said.message, HasSubstr("already there, in line 1"));
   said = problem_of("a:\n  b: 1\n\tc: 2\n");
-  EXPECT_EQ(said.mark, (Mark{3, 1}));
+  EXPECT_EQ(said.mark, (YamlMark{3, 1}));
   EXPECT_THAT(said.message, HasSubstr("tab"));
   said = problem_of("a: [1, 2\nb: 3\n");
   EXPECT_GE(said.mark.line, 1);
@@ -145,67 +143,5 @@ TEST(YamlTree, GarbageNeverCrashes) {
   }
 }
 
-Json random_value(std::mt19937& random, int depth) {
-  constexpr std::string_view kPieces[] = {"a",    "true", "12", ": ", " #",   "-",   "\n", "\"",
-                                          "'",    "0x1",  "é",  "~",  "null", "1e3", "{",  "[",
-                                          "*x",   "&y",   "!",  "\t", "::1",  " ",   "No", ".",
-                                          "10.0", "/8",   "%",  "|",  ">",    "=",   "\\", "\x01"};
-  switch (random() % (depth > 3 ? 5 : 7)) {
-    case 0:
-      return nullptr;
-    case 1:
-      return random() % 2 == 0;
-    case 2:
-      return static_cast<std::int64_t>(random()) - (1LL << 31);
-    case 3:
-      return static_cast<double>(random()) / 1024.0;
-    case 4: {
-      std::string text;
-      for (auto n = random() % 4; n > 0; --n) text += kPieces[random() % std::size(kPieces)];
-      return text;
-    }
-    case 5: {
-      Json list = Json::array();
-      for (auto n = random() % 4; n > 0; --n) list.push_back(random_value(random, depth + 1));
-      return list;
-    }
-    default: {
-      Json map = Json::object();
-      for (auto n = random() % 4; n > 0; --n) {
-        map[std::string(kPieces[random() % std::size(kPieces)])] = random_value(random, depth + 1);
-      }
-      return map;
-    }
-  }
-}
-
-TEST(YamlText, ReadsBackAsTheSameValue) {
-  std::mt19937 random(11);
-  for (int round = 0; round < 3000; ++round) {
-    const Json value = random_value(random, 0);
-    const std::string text = yaml_text(value);
-    const auto parsed = parse_yaml(text);
-    ASSERT_TRUE(parsed.problems.empty()) << parsed.problems[0].message << "\n"
-                                         << text << "\n"
-                                         << value.dump();
-    const Json back = parsed.roots.empty() ? Json() : to_json(*parsed.roots[0]);
-    ASSERT_EQ(back, value) << text;
-  }
-}
-
-TEST(YamlText, LooksLikeYaml) {
-  EXPECT_EQ(
-      yaml_text(Json::parse(
-          R"({"kind":"Vm","spec":{"nics":[{"name":"eth0","on":true}],"cidr":"10.0.0.0/8","v":"1.10","none":[]}})")),
-      "kind: Vm\n"
-      "spec:\n"
-      "  nics:\n"
-      "  - name: eth0\n"
-      "    \"on\": true\n"
-      "  cidr: 10.0.0.0/8\n"
-      "  v: \"1.10\"\n"
-      "  none: []\n");
-}
-
 }  // namespace
-}  // namespace penstock::cli
+}  // namespace penstock

@@ -1,4 +1,4 @@
-#include "cli/yaml_tree.h"
+#include "model/yaml_tree.h"
 
 #include <charconv>
 #include <cmath>
@@ -10,7 +10,7 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-namespace penstock::cli {
+namespace penstock {
 namespace {
 
 bool digits(std::string_view text, std::string_view set) {
@@ -79,7 +79,7 @@ struct Refused {
   YamlProblem problem;
 };
 
-Mark mark_of(const YAML::Mark& mark) {
+YamlMark mark_of(const YAML::Mark& mark) {
   return {mark.line + 1, mark.column + 1};
 }
 
@@ -90,7 +90,7 @@ class Builder : public YAML::EventHandler {
   YamlPtr take() { return std::move(root_); }
 
   // Where the document begins, "---" included.
-  Mark first_mark() const { return first_mark_; }
+  YamlMark first_mark() const { return first_mark_; }
 
   void OnDocumentStart(const YAML::Mark& mark) override { first_mark_ = mark_of(mark); }
   void OnDocumentEnd() override {}
@@ -130,7 +130,7 @@ class Builder : public YAML::EventHandler {
     std::optional<YamlNode::Entry> key;  // read, its value not yet
   };
 
-  [[noreturn]] static void refuse(Mark mark, std::string message, std::string hint = {}) {
+  [[noreturn]] static void refuse(YamlMark mark, std::string message, std::string hint = {}) {
     throw Refused{{mark, std::move(message), std::move(hint)}};
   }
 
@@ -172,7 +172,7 @@ class Builder : public YAML::EventHandler {
     add(done.node->mark, done.node);
   }
 
-  void add(Mark mark, YamlPtr node) {
+  void add(YamlMark mark, YamlPtr node) {
     if (open_.empty()) {
       root_ = std::move(node);
       return;
@@ -209,7 +209,7 @@ class Builder : public YAML::EventHandler {
   std::vector<Open> open_;
   std::map<YAML::anchor_t, YamlPtr> anchors_;
   YamlPtr root_;
-  Mark first_mark_;
+  YamlMark first_mark_;
 };
 
 std::vector<std::string_view> lines_of(std::string_view text) {
@@ -314,11 +314,11 @@ YamlDocuments parse_yaml(std::string_view text) {
   try {
     std::istringstream in(is_json ? join_surrogates(text) : std::string(text));
     YAML::Parser parser(in);
-    Mark last{0, 0};
+    YamlMark last{0, 0};
     for (;;) {
       Builder builder;
       if (!parser.HandleNextDocument(builder)) return out;
-      const Mark begin = builder.first_mark();
+      const YamlMark begin = builder.first_mark();
       if (begin <= last || (last.line > 0 && !begins_document(lines, begin.line))) {
         out.problems.push_back({begin, "this does not belong to the document above",
                                 "further documents begin with ---"});
@@ -358,8 +358,8 @@ Json to_json(const YamlNode& node) {
   return nullptr;
 }
 
-Found locate(const YamlNode& root, std::string_view path) {
-  Found found{root.mark, root.mark, false};
+YamlPlace locate(const YamlNode& root, std::string_view path) {
+  YamlPlace found{root.mark, root.mark, false};
   const YamlNode* node = &root;
   while (!path.empty()) {
     if (path.starts_with('.')) path.remove_prefix(1);
@@ -394,4 +394,4 @@ Found locate(const YamlNode& root, std::string_view path) {
   return found;
 }
 
-}  // namespace penstock::cli
+}  // namespace penstock

@@ -9,13 +9,13 @@
 #include <string_view>
 #include <vector>
 
-#include "cli/json.h"
+#include "model/json.h"
 
-namespace penstock::cli {
+namespace penstock {
 
-struct Mark {
+struct YamlMark {
   int line = 1, column = 1;  // counted from 1; a column is a byte, as compilers count
-  auto operator<=>(const Mark&) const = default;
+  auto operator<=>(const YamlMark&) const = default;
 };
 
 struct YamlNode;
@@ -25,11 +25,11 @@ struct YamlNode {
   enum class Form { kScalar, kSequence, kMapping };
   struct Entry {
     std::string key;
-    Mark mark;
+    YamlMark mark;
     YamlPtr value;
   };
   Form form = Form::kScalar;
-  Mark mark;
+  YamlMark mark;
   Json scalar;                 // of kScalar
   std::vector<YamlPtr> items;  // of kSequence
   std::vector<Entry> entries;  // of kMapping, in the order of the text
@@ -37,7 +37,7 @@ struct YamlNode {
 };
 
 struct YamlProblem {
-  Mark mark;
+  YamlMark mark;
   std::string message;
   std::string hint;
 };
@@ -49,7 +49,7 @@ struct YamlDocuments {
 
 // Aliases count with all they stand for, so a small text cannot become a huge document.
 inline constexpr std::size_t kYamlMaxNodes = 200'000;
-inline constexpr int kYamlMaxDepth = 64;
+inline constexpr int kYamlMaxDepth = kJsonMaxDepth;
 
 // Refused with a position: bad syntax, tabs as indentation, duplicate keys, keys that are not
 // scalars, merge keys, tags, unknown or recursive aliases, too much.
@@ -60,10 +60,10 @@ Json to_json(const YamlNode&);
 // What lies at a field path as the server writes it ("spec.rules[3].ports[0]", members in
 // camelCase); members may be snake_case in the text, and contain dots. Without the field: the
 // deepest of its parents that exists, at its key.
-struct Found {
-  Mark key, value;
+struct YamlPlace {
+  YamlMark key, value;
   bool exact = false;
 };
-Found locate(const YamlNode& root, std::string_view field_path);
+YamlPlace locate(const YamlNode& root, std::string_view field_path);
 
-}  // namespace penstock::cli
+}  // namespace penstock
