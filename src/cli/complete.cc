@@ -127,6 +127,8 @@ class Candidates {
         return {};  // the shell itself knows files
       case Complete::kWords:
         return place.words;
+      case Complete::kOffer:
+        return place.offer(position.positionals);
       case Complete::kKind:
         return kind_words("");
       case Complete::kNameOfKind: {

@@ -66,11 +66,14 @@ enum class Complete {
   kCatalog,     // a profile of the tenant's catalog
   kLevel,       // a level of the profile typed before
   kWords,       // the words given
+  kOffer,       // what the function says
 };
 struct Place {
   std::string option;  // "--level"; empty: the next positional
   Complete what = Complete::kNothing;
   std::vector<std::string> words;  // of kWords; of kNameOfKind: the kind
+  // Of kOffer: candidates by the positionals that are typed already.
+  std::function<std::vector<std::string>(const std::vector<std::string>&)> offer = {};
 };
 
 struct Verb {

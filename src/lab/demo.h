@@ -1,5 +1,5 @@
-// `penstock demo`: the whole loop of a service, on figure 1, with real packets. It tells what it
-// does, measures, and ends with 0 only when everything it measured was as it should be.
+// `penstock demo`: stories on real packets. Each tells what it does, measures, and ends with 0 only
+// when everything it measured was as it should be.
 #pragma once
 
 #include "cli/verb.h"

@@ -4,6 +4,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -76,6 +77,9 @@ Status Folder::create() const {
     return fail(Code::kAlreadyExists, fmt::format("lab {} is already there", lab_),
                 fmt::format("penstock lab down {}", lab_));
   }
+  std::error_code made;
+  fs::create_directories(path("pids"), made);
+  PENSTOCK_CHECK(note_pid(kBuilder, getpid()));
   if (mount(root_.c_str(), root_.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
       mount(nullptr, root_.c_str(), nullptr, MS_PRIVATE, nullptr) != 0 ||
       mount(nullptr, root_.c_str(), nullptr, MS_SHARED, nullptr) != 0)
@@ -89,6 +93,8 @@ Status Folder::create() const {
 
 Status Folder::remove() const {
   if (!exists()) return {};
+  // Whoever builds it would go on.
+  if (const int pid = running_pid(kBuilder); pid > 0 && pid != getpid()) kill(pid, SIGKILL);
   // Daemons first: a host's agent would start again what is taken from it.
   for (const auto& program : programs())
     if (const int pid = running_pid(program); pid > 0) kill(pid, SIGKILL);
@@ -110,6 +116,38 @@ Status Folder::remove() const {
   if (error) return fail_errno(error.value(), "remove " + root_);
   fs::remove(kLabs, error);  // only when it was the last one
   return {};
+}
+
+void Folder::built() const {
+  fs::remove(path(std::string("pids/") + kBuilder));
+}
+
+bool Folder::dead() const {
+  const auto all = programs();
+  return !building() &&
+         std::ranges::none_of(all, [&](const auto& program) { return running_pid(program) > 0; });
+}
+
+std::vector<int> Folder::processes() const {
+  std::vector<int> pids;
+  for (const auto& program : programs())
+    if (const int pid = running_pid(program); pid > 0) pids.push_back(pid);
+  for (const auto& bound : bound_namespaces())
+    if (const auto space = linux_net::NetNamespace::open(bound))
+      for (const int pid : linux_net::processes_in(*space)) pids.push_back(pid);
+  std::ranges::sort(pids);
+  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  return pids;
+}
+
+std::string Folder::inventory() const {
+  const auto spaces = bound_namespaces().size();
+  const auto counted = [](std::size_t n, const char* what, const char* plural) {
+    return fmt::format("{} {}", n, n == 1 ? what : plural);
+  };
+  return fmt::format("{}, {}, {}", counted(processes().size(), "process", "processes"),
+                     counted(spaces, "namespace", "namespaces"),
+                     counted(mounts_below(root_).size() - spaces, "mount", "mounts"));
 }
 
 std::string Folder::instance_netns(const std::string& host, const std::string& vm) const {
@@ -160,7 +198,8 @@ std::vector<std::string> Folder::programs() const {
   std::vector<std::string> names;
   std::error_code none;
   for (const auto& entry : fs::directory_iterator(path("pids"), none))
-    if (entry.path().extension() != ".part") names.push_back(entry.path().filename());
+    if (entry.path().extension() != ".part" && entry.path().filename() != kBuilder)
+      names.push_back(entry.path().filename());
   std::ranges::sort(names);
   return names;
 }

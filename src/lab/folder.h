@@ -2,11 +2,12 @@
 // lab makes (namespaces, mounts, processes, files) is found from its folder alone, so that `down`
 // needs no topology and works after any crash.
 //
-//   topology.json        what `up` was asked for          pids/<program>    processes started for
-//   the lab netns/<node>         bound network namespaces         logs/<program>    what they said
+//   topology.yaml        the file it was made from        pids/<program>   processes of the lab
+//   netns/<node>         bound network namespaces         logs/<program>   what they said
 //   hosts/<host>/        run, state, bpf (bpffs) of its penstock-hostd
-//   server/              data of penstockd                server.sock       its HTTP interface,
-//   from any namespace
+//   server/              data of penstockd                server.sock      its HTTP interface
+//   links.json           impaired links                   relay.sock       of the slow ones
+//   pids/up              the `up` that is building it     whole            it got to the end
 #pragma once
 
 #include <string>
@@ -24,13 +25,20 @@ class Folder {
 
   const std::string& lab() const { return lab_; }
   bool exists() const;
-  // Makes the folder and mounts it on itself, shared, so that namespaces which a host's daemon
+  // Makes the folder, names this process as the one that builds the lab, and mounts the folder on itself, shared, so that namespaces which a host's daemon
   // binds below it are seen from outside too. kAlreadyExists: a lab of this name is up, or was not
   // taken down.
   Status create() const;
   // Ends the lab's processes, lets its namespaces go, unmounts, deletes. Can be interrupted and
   // called again; a lab that does not exist is no error.
   Status remove() const;
+  // While `up` runs; afterwards it says `built`.
+  bool building() const { return running_pid(kBuilder) != 0; }
+  void built() const;
+  // What there is to remove: "7 processes, 5 namespaces, 3 mounts".
+  std::string inventory() const;
+  // No process of its programs runs and nobody builds it.
+  bool dead() const;
 
   std::string path(const std::string& below) const { return root_ + "/" + below; }
   std::string netns(const std::string& node) const { return path("netns/" + node); }
@@ -52,6 +60,10 @@ class Folder {
   std::vector<std::string> programs() const;
 
  private:
+  static constexpr const char* kBuilder = "up";
+
+  std::vector<int> processes() const;
+
   std::string lab_, root_;
 };
 

@@ -11,6 +11,7 @@
 
 #include "cli/documents.h"
 #include "lab/underlay.h"
+#include "model/kinds.h"
 
 namespace penstock::lab {
 namespace {
@@ -21,75 +22,165 @@ using cli::text_at;
 using std::chrono::milliseconds;
 
 constexpr int kGrpcPort = 7781;
+constexpr int kVxlanPort = 4789;
 constexpr milliseconds kServerStart{15'000};
+constexpr milliseconds kCommand{30'000};
 constexpr std::size_t kBatch = 1'000;
+// Of a lab that `up` finished.
+constexpr const char* kWhole = "whole";
 
-// What later commands need of the topology.
-Json remembered(const Topology& topology) {
-  Json hosts = Json::array(), remotes = Json::array();
+// A switch has one UDP port in the whole lab: hosts find each other by it.
+int vxlan_port(const Topology& topology, const std::string& name) {
+  std::vector<std::string> seen;
   for (const auto& host : topology.hosts)
-    hosts.push_back({{"name", host.name}, {"address", host.address.text()}});
-  for (const auto& remote : topology.remotes) remotes.push_back(remote.name);
-  return {{"name", topology.name},         {"serverAddress", topology.server.address.text()},
-          {"hosts", std::move(hosts)},     {"remotes", std::move(remotes)},
-          {"programs", topology.programs}, {"tunables", topology.tunables}};
+    for (const auto& at : host.attachments)
+      if (std::ranges::find(seen, at.virtual_switch) == seen.end())
+        seen.push_back(at.virtual_switch);
+  const auto found = std::ranges::find(seen, name);
+  return kVxlanPort + static_cast<int>(found - seen.begin());
 }
 
 Json host_object(const Topology& topology, const Node& host) {
-  Json spec = {
-      {"uplinks", Json::array({{{"name", "uplink0"},
-                                {"device", "eth0"},
-                                {"address", host.address.text()},
-                                {"physicalNetwork", topology.networks[host.network].name}}})}};
+  Json uplinks = Json::array(), switches = Json::array();
+  for (const auto& at : host.attachments) {
+    const auto name = fmt::format("uplink{}", uplinks.size());
+    uplinks.push_back({{"name", name},
+                       {"device", at.device},
+                       {"address", at.address.text()},
+                       {"physicalNetwork", topology.networks[at.network].name}});
+    switches.push_back({{"name", at.virtual_switch},
+                        {"uplink", name},
+                        {"vxlanPort", vxlan_port(topology, at.virtual_switch)}});
+  }
+  Json spec = {{"uplinks", std::move(uplinks)}};
+  // One switch "default" is what a host has anyway.
+  if (switches.size() > 1 || host.attachments.front().virtual_switch != "default")
+    spec["switches"] = std::move(switches);
   if (!host.cluster.empty()) spec["cluster"] = host.cluster;
   return {{"kind", "Host"}, {"metadata", {{"name", host.name}}}, {"spec", std::move(spec)}};
-}
-
-std::string program_of(const Json& topology, const std::string& name) {
-  const auto folder = text_at(at(topology, "programs"));
-  return folder.empty() ? sibling_program(name) : folder + "/" + name;
 }
 
 std::string bracketed(const std::string& address) {
   return address.find(':') == std::string::npos ? address : "[" + address + "]";
 }
 
+std::string counted(std::size_t n, std::string_view what) {
+  return fmt::format("{} {}{}", n, what, n == 1 ? "" : "s");
+}
+
+std::string underlay_text(const Topology& topology) {
+  auto text = fmt::format("underlay: {}, {}, {}", counted(topology.networks.size(), "physical network"),
+                          counted(topology.routers.size(), "router"), counted(topology.hosts.size(), "host"));
+  if (!topology.remotes.empty()) text += ", " + counted(topology.remotes.size(), "remote system");
+  if (!topology.devices.empty()) text += ", " + counted(topology.devices.size(), "device");
+  if (!topology.links.empty()) text += ", " + counted(topology.links.size(), "impaired link");
+  return text;
+}
+
+// Of a lab that is there; its file is as it was when it was made.
+Result<Topology> remembered(const Folder& folder) {
+  const auto kept = Json::parse(PENSTOCK_TRY(folder.read("topology.json")), nullptr, false);
+  auto topology = PENSTOCK_TRY(parse_topology(PENSTOCK_TRY(folder.read("topology.yaml")),
+                                              folder.path("topology.yaml"), ""));
+  topology.name = folder.lab();
+  topology.folder = text_at(at(kept, "folder"));
+  topology.programs = text_at(at(kept, "programs"));
+  return topology;
+}
+
 }  // namespace
 
+Status Lab::remember() const {
+  PENSTOCK_CHECK(folder_.write("topology.yaml", topology_.text));
+  return folder_.write("topology.json", Json({{"name", topology_.name},
+                                              {"folder", topology_.folder},
+                                              {"programs", topology_.programs}})
+                                                .dump(2) +
+                                            "\n");
+}
+
 Result<Lab> Lab::up(const Topology& topology, const Progress& progress) {
-  Lab lab{Folder(topology.name)};
+  Lab lab(Folder(topology.name), topology);
   PENSTOCK_CHECK(lab.folder_.create());
-  PENSTOCK_CHECK(lab.folder_.write("topology.json", remembered(topology).dump(2) + "\n"));
+  PENSTOCK_CHECK(lab.remember());
+  progress("underlay", false);
   PENSTOCK_CHECK(build_underlay(lab.folder_, topology));
-  progress(fmt::format("underlay: {} physical network{}, router, {} host{}, {} remote system{}",
-                       topology.networks.size(), topology.networks.size() == 1 ? "" : "s",
-                       topology.hosts.size(), topology.hosts.size() == 1 ? "" : "s",
-                       topology.remotes.size(), topology.remotes.size() == 1 ? "" : "s"));
+  PENSTOCK_CHECK(lab.links().set(topology.links, true));
+  progress(underlay_text(topology), true);
+  PENSTOCK_CHECK(lab.run_commands(progress));
+  progress("management server", false);
   PENSTOCK_CHECK(lab.start_server());
-  progress("management server answers");
-  PENSTOCK_CHECK(lab.admit_hosts(topology));
-  for (const auto& host : topology.hosts) PENSTOCK_CHECK(lab.start_host(host.name));
-  for (const auto& remote : topology.remotes) {
-    if (remote.run.empty()) continue;
-    PENSTOCK_CHECK(start_daemon(lab.folder_, remote.name,
-                                {{"/bin/sh", "-c", remote.run},
-                                 lab.folder_.netns(remote.name),
-                                 "",
-                                 lab.folder_.path("logs/" + remote.name)}));
-  }
-  progress("host agents started");
-  PENSTOCK_CHECK(lab.apply_objects(topology));
-  progress("objects applied on every host");
+  progress("management server answers", true);
+  PENSTOCK_CHECK(lab.admit_hosts());
+  PENSTOCK_CHECK(lab.start_agents(progress));
+  PENSTOCK_CHECK(lab.apply_objects(progress));
+  PENSTOCK_CHECK(lab.folder_.write(kWhole, ""));
+  lab.folder_.built();
   return lab;
 }
 
+Result<std::optional<Lab>> Lab::already_up(const Topology& topology) {
+  const Folder folder(topology.name);
+  if (!folder.exists()) return std::nullopt;
+  const auto refuse = [&](std::string_view why) {
+    return fail(Code::kAlreadyExists, fmt::format("lab {} is there already: {}", topology.name, why),
+                fmt::format("penstock lab down {}", topology.name));
+  };
+  if (folder.building()) return refuse("it is being built right now");
+  if (!folder.read(kWhole)) return refuse("its `up` did not get to the end");
+  if (folder.read("topology.yaml") != topology.text) return refuse("made from another topology");
+  for (const auto& program : folder.programs())
+    if (folder.running_pid(program) == 0) return refuse(program + " does not run any more");
+  return PENSTOCK_TRY(attach(topology.name));
+}
+
 Result<Lab> Lab::attach(const std::string& name) {
-  Lab lab{Folder(name)};
-  if (lab.folder_.exists()) return lab;
+  const Folder folder(name);
+  if (folder.exists()) {
+    auto topology = remembered(folder);
+    if (!topology)
+      return fail(Code::kFailedPrecondition,
+                  fmt::format("lab {} is only half there: {}", name, topology.error().message),
+                  fmt::format("penstock lab down {}", name));
+    return Lab(folder, std::move(*topology));
+  }
   const auto labs = Folder::all_labs();
   return fail(Code::kNotFound, fmt::format("there is no lab {}", name),
               labs.empty() ? "penstock lab up examples/figure1.yaml"
                            : fmt::format("labs: {}", fmt::join(labs, ", ")));
+}
+
+Status Lab::run_commands(const Progress& progress) const {
+  Status status;
+  topology_.each_node([&](const Node& node) {
+    for (std::size_t i = 0; i < node.commands.size() && status; ++i) {
+      const auto which = fmt::format("{} {}: command {} of {}", lab::name(node.kind), node.name, i + 1,
+                                     node.commands.size());
+      progress(which, false);
+      status = [&]() -> Status {
+        auto spec = PENSTOCK_TRY(enter(node.name));
+        spec.words = {"/bin/sh", "-c", node.commands[i]};
+        const auto output = PENSTOCK_TRY(capture_in(spec, static_cast<int>(kCommand.count())));
+        if (output.status == 0) return {};
+        return fail(Code::kFailedPrecondition,
+                    fmt::format("{} {}: {}{}", which,
+                                output.status == 124
+                                    ? fmt::format("did not end within {} s", kCommand.count() / 1000)
+                                    : fmt::format("failed with status {}", output.status),
+                                node.commands[i], output.text.empty() ? "" : "\n" + output.text),
+                    "what has to stay belongs under `run`");
+      }();
+    }
+    if (node.run.empty() || !status) return;
+    status = [&]() -> Status {
+      auto spec = PENSTOCK_TRY(enter(node.name));
+      spec.words = {"/bin/sh", "-c", node.run};
+      spec.log = folder_.path("logs/" + node.name);
+      PENSTOCK_CHECK(start_daemon(folder_, node.name, spec));
+      return {};
+    }();
+  });
+  return status;
 }
 
 Result<cli::Api> Lab::api(const std::string& token) const {
@@ -102,8 +193,47 @@ Result<cli::Api> Lab::api() const {
   return api(token);
 }
 
-Status Lab::apply(cli::Json objects, milliseconds deadline) const {
+Result<std::string> Lab::token_of(const std::string& user) const {
+  Json token = {{"kind", "Token"}, {"metadata", {{"name", "lab-" + user}}}, {"spec", {{"user", user}}}};
   auto connection = PENSTOCK_TRY(api());
+  // The secret of a token is told once: a second one takes the first one's place.
+  (void)connection.remove({"tokens", "", "lab-" + user}, false, {});
+  const auto answer =
+      PENSTOCK_TRY(connection.batch(Json::array({{{"put", std::move(token)}}}), true, {}));
+  const auto& item = at(answer, "items")[0];
+  if (!text_at(at(item, "error", "code")).empty())
+    return std::unexpected(cli::failure_of(at(item, "error")));
+  return text_at(at(item, "object", "status", "secret"));
+}
+
+Result<IpAddress> Lab::address_of(const std::string& node, Family family) const {
+  const auto none = [&] {
+    return fail(Code::kNotFound, fmt::format("{} has no IPv{} address", node, family == Family::kV4 ? 4 : 6));
+  };
+  if (const auto slash = node.find('/'); slash != std::string::npos) {
+    auto connection = PENSTOCK_TRY(api());
+    const auto vm = PENSTOCK_TRY(connection.get({"vms", node.substr(0, slash), node.substr(slash + 1)}));
+    for (const auto& text : at(vm, "status", "addresses"))
+      if (const auto address = IpAddress::parse(text_at(text)); address && address->family == family)
+        return *address;
+    return none();
+  }
+  const auto* known = topology_.find(node);
+  if (!known) return fail(Code::kNotFound, fmt::format("lab {} has no node {}", folder_.lab(), node));
+  for (const auto& attachment : known->attachments)
+    if (attachment.address.family == family) return attachment.address;
+  return none();
+}
+
+Status Lab::apply(cli::Json objects, milliseconds deadline, const Progress& progress) const {
+  auto connection = PENSTOCK_TRY(api());
+  std::size_t done = 0;
+  if (progress)
+    connection.set_waiting([&](std::chrono::seconds waited) {
+      progress(fmt::format("objects: {} of {} applied, waiting for hosts {} s", done, objects.size(),
+                           waited.count()),
+               false);
+    });
   for (std::size_t start = 0; start < objects.size(); start += kBatch) {
     Json items = Json::array();
     const auto end = std::min(objects.size(), start + kBatch);
@@ -117,6 +247,7 @@ Status Lab::apply(cli::Json objects, milliseconds deadline) const {
       return std::unexpected(cli::failure_of(error).in(fmt::format(
           "{} {}", text_at(at(object, "kind")), text_at(at(object, "metadata", "name")))));
     }
+    done = end;
     const auto& outcome = at(answer, "outcome");
     if (!at(outcome, "deadlinePassed").is_boolean() || !at(outcome, "deadlinePassed").get<bool>())
       continue;
@@ -140,9 +271,18 @@ Status Lab::apply_file(const std::string& path) const {
 
 std::vector<std::string> Lab::hosts() const {
   std::vector<std::string> names;
-  const auto text = folder_.read("topology.json");
-  const auto topology = Json::parse(text ? *text : "", nullptr, false);
-  for (const auto& host : at(topology, "hosts")) names.push_back(text_at(at(host, "name")));
+  for (const auto& host : topology_.hosts) names.push_back(host.name);
+  return names;
+}
+
+std::vector<std::string> Lab::nodes() const {
+  std::vector<std::string> names;
+  topology_.each_node([&](const Node& node) { names.push_back(node.name); });
+  auto connection = api();
+  if (!connection) return names;
+  connection->set_timeout(milliseconds(1'000));
+  for (const auto& vm : connection->list({"vms", "", ""}, "").value_or(Json::array()))
+    names.push_back(text_at(at(vm, "metadata", "tenant")) + "/" + text_at(at(vm, "metadata", "name")));
   return names;
 }
 
@@ -161,25 +301,22 @@ Result<ProcessSpec> Lab::enter(const std::string& node) const {
   }
   spec.netns = folder_.netns(node);
   if (fs::exists(spec.netns)) {
-    const auto known = hosts();
-    if (std::ranges::find(known, node) != known.end()) spec.hostname = node;
+    const auto* known = topology_.find(node);
+    if (known && known->kind == NodeKind::kHost) spec.hostname = node;
     return spec;
   }
-  std::vector<std::string> nodes;
-  for (const auto& entry : fs::directory_iterator(folder_.path("netns")))
-    nodes.push_back(entry.path().filename());
-  std::ranges::sort(nodes);
+  const auto known = nodes();
+  auto hint = did_you_mean(node, known);
+  if (hint.empty()) hint = fmt::format("nodes: {}", fmt::join(known, ", "));
   return fail(Code::kNotFound, fmt::format("lab {} has no node {}", folder_.lab(), node),
-              fmt::format("nodes: {}; VMs as TENANT/NAME", fmt::join(nodes, ", ")));
+              std::move(hint));
 }
 
 Status Lab::start_server() const {
-  const auto topology = Json::parse(PENSTOCK_TRY(folder_.read("topology.json")));
-  const auto program = program_of(topology, "penstockd");
-  const auto address = bracketed(text_at(at(topology, "serverAddress")));
+  const auto address = bracketed(topology_.server.address().text());
   PENSTOCK_CHECK(start_daemon(
       folder_, "penstockd",
-      {{program, "--data", folder_.path("server"), "--listen-http", folder_.server_url(),
+      {{program_path(topology_.programs, "penstockd"), "--data", folder_.path("server"), "--listen-http", folder_.server_url(),
         "--listen-grpc", fmt::format("{}:{}", address, kGrpcPort), "--insecure-listen"},
        folder_.netns(kServerNode),
        "",
@@ -207,21 +344,21 @@ Status Lab::stop_server(bool at_once) const {
   return stop_daemon(folder_, "penstockd", at_once);
 }
 
-Status Lab::admit_hosts(const Topology& topology) const {
+Status Lab::admit_hosts() const {
   Json objects = Json::array();
   std::vector<std::string> clusters;
-  for (const auto& host : topology.hosts) {
+  for (const auto& host : topology_.hosts) {
     if (!host.cluster.empty() && std::ranges::find(clusters, host.cluster) == clusters.end()) {
       clusters.push_back(host.cluster);
       objects.push_back(
           {{"kind", "Cluster"}, {"metadata", {{"name", host.cluster}}}, {"spec", Json::object()}});
     }
   }
-  for (const auto& host : topology.hosts) objects.push_back(host_object(topology, host));
+  for (const auto& host : topology_.hosts) objects.push_back(host_object(topology_, host));
   auto connection = PENSTOCK_TRY(api());
   Json items = Json::array();
   for (auto& object : objects) items.push_back({{"put", std::move(object)}});
-  for (const auto& host : topology.hosts)
+  for (const auto& host : topology_.hosts)
     items.push_back({{"put",
                       {{"kind", "Token"},
                        {"metadata", {{"name", "host-" + host.name}}},
@@ -249,19 +386,18 @@ Status Lab::admit_hosts(const Topology& topology) const {
 }
 
 Status Lab::start_host(const std::string& host) const {
-  const auto topology = Json::parse(PENSTOCK_TRY(folder_.read("topology.json")));
   const auto root = folder_.host(host);
   ProcessSpec spec{
-      {program_of(topology, "penstock-hostd"), "--name", host, "--server",
-       fmt::format("{}:{}", bracketed(text_at(at(topology, "serverAddress"))), kGrpcPort),
+      {program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
+       fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
        "--token-file", root + "/token", "--state", root + "/state", "--run", root + "/run",
        "--bpffs", root + "/bpf"},
       folder_.netns(host),
       host,
       folder_.path("logs/" + host)};
-  for (const auto& tunable : at(topology, "tunables")) {
+  for (const auto& tunable : topology_.tunables) {
     spec.words.push_back("--set");
-    spec.words.push_back(text_at(tunable));
+    spec.words.push_back(tunable);
   }
   PENSTOCK_TRY(start_daemon(folder_, host, spec));
   return {};
@@ -271,11 +407,35 @@ Status Lab::stop_host(const std::string& host, bool at_once) const {
   return stop_daemon(folder_, host, at_once);
 }
 
-Status Lab::apply_objects(const Topology& topology) const {
+Status Lab::restart(const std::string& program, bool at_once) const {
+  if (program == kServerNode) {
+    PENSTOCK_CHECK(stop_server(at_once));
+    return start_server();
+  }
+  const auto known = hosts();
+  if (std::ranges::find(known, program) == known.end())
+    return fail(Code::kNotFound, fmt::format("lab {} has no host {}", folder_.lab(), program),
+                fmt::format("hosts: {}; or: {}", fmt::join(known, ", "), kServerNode));
+  PENSTOCK_CHECK(stop_host(program, at_once));
+  return start_host(program);
+}
+
+Status Lab::start_agents(const Progress& progress) const {
+  for (std::size_t i = 0; i < topology_.hosts.size(); ++i) {
+    progress(fmt::format("agent {} of {}", i + 1, topology_.hosts.size()), false);
+    PENSTOCK_CHECK(start_host(topology_.hosts[i].name));
+  }
+  progress("host agents started", true);
+  return {};
+}
+
+Status Lab::apply_objects(const Progress& progress) const {
   Json objects = Json::array();
-  for (const auto& object : topology.objects) objects.push_back(object);
-  PENSTOCK_CHECK(apply(std::move(objects)));
-  for (const auto& file : topology.object_files) PENSTOCK_CHECK(apply_file(file));
+  for (const auto& object : topology_.objects) objects.push_back(object);
+  progress("objects", false);
+  PENSTOCK_CHECK(apply(std::move(objects), std::chrono::seconds(60), progress));
+  for (const auto& file : topology_.object_files) PENSTOCK_CHECK(apply_file(file));
+  progress("objects applied on every host", true);
   return {};
 }
 

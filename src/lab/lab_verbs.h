@@ -4,7 +4,7 @@
 
 namespace penstock::lab {
 
-// `penstock lab up|down|list|exec|status|restart|gc|schema`.
+// `penstock lab ...`; one file a verb in verbs/.
 void add_lab_verbs(cli::Verbs&);
 
 }  // namespace penstock::lab

@@ -54,6 +54,8 @@ void own_mounts(const std::string& hostname) {
     if (space < 0 || setns(space, CLONE_NEWNET) != 0) die(spec.netns.c_str());
   }
   if (!spec.hostname.empty()) own_mounts(spec.hostname);
+  if (!spec.folder.empty() && chdir(spec.folder.c_str()) != 0) die(spec.folder.c_str());
+  for (const auto& entry : spec.environment) putenv(const_cast<char*>(entry.c_str()));
   std::vector<char*> words;
   for (const auto& word : spec.words) words.push_back(const_cast<char*>(word.c_str()));
   words.push_back(nullptr);
@@ -164,7 +166,8 @@ Result<Output> capture_in(const ProcessSpec& spec, int limit_ms) {
   return output;
 }
 
-std::string sibling_program(const std::string& name) {
+std::string program_path(const std::string& folder, const std::string& name) {
+  if (!folder.empty()) return folder + "/" + name;
   return (std::filesystem::read_symlink("/proc/self/exe").parent_path() / name).string();
 }
 

@@ -14,6 +14,8 @@ struct ProcessSpec {
   std::string netns;               // path of the network namespace
   std::string hostname;  // not empty: a mount and a UTS namespace of its own as well, as a host has
   std::string log;       // file that gets stdout and stderr; empty: ours
+  std::string folder = {};                  // to run in; empty: ours
+  std::vector<std::string> environment = {};  // "NAME=value", besides ours
 };
 
 // Starts a daemon: a session of its own, stdin closed, noted in the folder under `name`.
@@ -32,7 +34,7 @@ struct Output {
 };
 Result<Output> capture_in(const ProcessSpec&, int limit_ms);
 
-// A program that belongs to Penstock and lies beside this one.
-std::string sibling_program(const std::string& name);
+// Path of a program of Penstock: in `folder`, or beside this one when that is empty.
+std::string program_path(const std::string& folder, const std::string& name);
 
 }  // namespace penstock::lab

@@ -3,289 +3,376 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <set>
 #include <sstream>
 
 #include <fmt/format.h>
 
+#include "lab/form.h"
+#include "lab/objects.h"
+#include "model/kinds.h"
 #include "model/yaml_tree.h"
+#include "net/linux/links.h"
 
 namespace penstock::lab {
 namespace {
 
-constexpr std::int64_t kMostNodes = 1'000;
-constexpr std::int64_t kMostVms = 100'000;
-
-Json list_of(Json item) {
-  return {{"type", "array"}, {"items", std::move(item)}};
-}
-
-Json object_of(Json properties, std::vector<std::string> required = {"name"}) {
-  Json schema = {{"type", "object"}, {"additionalProperties", false}};
-  schema["required"] = std::move(required);
-  schema["properties"] = std::move(properties);
-  return schema;
-}
-
-const Json kText = {{"type", "string"}};
-const Json kName = {{"type", "string"}, {"pattern", "^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$"}};
-// Of things that may be counted: a number follows, so it may end in '-'.
-const Json kStem = {{"type", "string"}, {"pattern", "^[a-z0-9][a-z0-9-]{0,31}$"}};
-Json number(std::int64_t low, std::int64_t high) {
-  return {{"type", "integer"}, {"minimum", low}, {"maximum", high}};
-}
-
-bool is_name(const std::string& text, bool stem) {
-  const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); };
-  return !text.empty() && text.size() <= 32 && plain(text.front()) &&
-         (stem || plain(text.back())) &&
-         std::ranges::all_of(text, [&](char c) { return plain(c) || c == '-'; });
-}
-
-// Walks the file by its own schema, so that the schema and the check cannot differ.
-class Checker {
- public:
-  explicit Checker(std::vector<ErrorDetail>& problems) : problems_(problems) {}
-
-  void check(const Json& value, const Json& schema, const std::string& path) {
-    const auto type = schema.value("type", "");
-    if (type == "object") return object(value, schema, path);
-    if (type == "array") {
-      if (!value.is_array()) return bad(path, "a list was expected");
-      for (std::size_t i = 0; i < value.size(); ++i)
-        check(value[i], schema.at("items"), fmt::format("{}[{}]", path, i));
-    } else if (type == "integer") {
-      if (!value.is_number_integer()) return bad(path, "a whole number was expected");
-      const auto low = schema.value("minimum", std::int64_t{0}),
-                 high = schema.value("maximum", std::int64_t{0});
-      const auto given = value.get<std::int64_t>();
-      if (given < low || given > high)
-        bad(path, fmt::format("{} is not in {} to {}", given, low, high));
-    } else if (type == "string") {
-      if (!value.is_string()) return bad(path, "text was expected", "put it in quotes");
-      if (schema.contains("pattern") && !is_name(value.get<std::string>(), schema == kStem))
-        bad(path, fmt::format("\"{}\" is not a name", value.get<std::string>()),
-            "lower-case letters, digits and '-', at most 32");
-    }
-  }
-
-  void bad(const std::string& path, std::string message, std::string hint = {}) {
-    problems_.push_back({path, std::move(message), std::move(hint)});
-  }
-
- private:
-  void object(const Json& value, const Json& schema, const std::string& path) {
-    if (!value.is_object()) return bad(path, "a mapping was expected");
-    const auto inside = [&](const std::string& key) {
-      return path.empty() ? key : path + "." + key;
-    };
-    if (schema.contains("properties")) {
-      const auto& known = schema.at("properties");
-      for (const auto& [key, member] : value.items()) {
-        if (known.contains(key)) {
-          check(member, known.at(key), inside(key));
-        } else {
-          std::string all;
-          for (const auto& [name, unused] : known.items()) all += (all.empty() ? "" : ", ") + name;
-          bad(inside(key), "unknown field", "known here: " + all);
-        }
-      }
-    }
-    for (const auto& required : schema.value("required", std::vector<std::string>{}))
-      if (!value.contains(required)) bad(inside(required), "is missing");
-  }
-
-  std::vector<ErrorDetail>& problems_;
-};
-
+// Gives every node its addresses, devices and ports, in the order of the file; so the same file
+// always makes the same lab.
 class Builder {
  public:
   Builder(const Json& file, std::vector<ErrorDetail>& problems, std::filesystem::path folder)
-      : file_(file), checker_(problems), folder_(std::move(folder)) {}
+      : file_(file), problems_(problems), folder_(std::move(folder)) {}
 
   Topology build() {
     topology_.name = file_.value("name", "");
-    topology_.mtu = static_cast<int>(file_.value("mtu", 1500));
     networks();
+    routers();
     server();
-    nodes("hosts", topology_.hosts);
-    nodes("remotes", topology_.remotes);
+    hosts();
+    systems("remotes", NodeKind::kRemote, topology_.remotes);
+    systems("devices", NodeKind::kDevice, topology_.devices);
+    distinct_links();
+    links();
     for (const auto& text : file_.value("tunables", std::vector<std::string>{}))
       topology_.tunables.push_back(text);
     for (const auto& name : file_.value("objectFiles", std::vector<std::string>{})) {
       const auto path = (folder_ / name).lexically_normal();
-      if (!std::filesystem::exists(path))
-        checker_.bad("objectFiles", path.string() + " does not exist");
+      if (!folder_.empty() && !std::filesystem::exists(path))
+        bad("objectFiles", path.string() + " does not exist");
       topology_.object_files.push_back(path.string());
     }
-    tenants();
-    if (file_.contains("objects"))
-      for (const auto& object : file_.at("objects")) topology_.objects.push_back(object);
+    topology_.objects = objects_of(file_);
     return std::move(topology_);
   }
 
  private:
+  void bad(std::string path, std::string message, std::string hint = {}) {
+    problems_.push_back({std::move(path), std::move(message), std::move(hint)});
+  }
+  const Json& list(const char* key) const {
+    static const Json kNone = Json::array();
+    return file_.contains(key) ? file_.at(key) : kNone;
+  }
+
   void networks() {
-    for (std::size_t i = 0; i < file_.at("networks").size(); ++i) {
-      const auto& entry = file_.at("networks")[i];
+    const auto mtu = static_cast<int>(file_.value("mtu", 1500));
+    for (std::size_t i = 0; i < list("networks").size(); ++i) {
+      const auto& entry = list("networks")[i];
       const auto path = fmt::format("networks[{}]", i);
-      const auto subnet = IpPrefix::parse(entry.value("subnet", ""));
-      if (!subnet) {
-        checker_.bad(path + ".subnet", subnet.error().message, subnet.error().hint);
-        continue;
+      PhysicalNetwork network{
+          entry.value("name", ""), {}, static_cast<int>(entry.value("mtu", mtu))};
+      if (auto subnet = IpPrefix::parse(entry.value("subnet", ""))) {
+        network.subnet = *subnet;
+      } else {
+        bad(path + ".subnet", subnet.error().message, subnet.error().hint);
       }
       for (const auto& other : topology_.networks) {
-        if (other.subnet.overlaps(*subnet))
-          checker_.bad(path + ".subnet", "overlaps with that of " + other.name);
-        if (other.name == entry.value("name", "")) checker_.bad(path + ".name", "is there twice");
+        if (network.subnet.length && other.subnet.overlaps(network.subnet))
+          bad(path + ".subnet", "overlaps with that of " + other.name);
+        if (other.name == network.name) bad(path + ".name", "is there twice");
       }
-      topology_.networks.push_back({entry.value("name", ""), *subnet});
-      next_address_.push_back(2);
+      topology_.networks.push_back(std::move(network));
+      next_address_.push_back(1);
     }
+  }
+
+  void routers() {
+    if (list("routers").empty()) {
+      Node router{.name = kRouterNode, .kind = NodeKind::kRouter};
+      names_.insert(router.name);
+      for (std::size_t i = 0; i < topology_.networks.size(); ++i) attach(router, i, "networks");
+      topology_.routers.push_back(std::move(router));
+      return;
+    }
+    for (std::size_t i = 0; i < list("routers").size(); ++i) {
+      const auto path = fmt::format("routers[{}]", i);
+      auto router = named(list("routers")[i], NodeKind::kRouter, path);
+      attach_all(router, list("routers")[i].at("networks"), path + ".networks");
+      topology_.routers.push_back(std::move(router));
+    }
+    // The first address is a router's also where there is none: nodes that come later do not move.
+    for (auto& next : next_address_) next = std::max<std::uint64_t>(next, 2);
   }
 
   void server() {
     const auto entry = file_.contains("server") ? file_.at("server") : Json::object();
-    topology_.server.name = kServerNode;
-    place(topology_.server, entry, "server");
+    names_.insert(kServerNode);
+    topology_.server = {.name = kServerNode, .kind = NodeKind::kServer};
+    attach_one(topology_.server, entry, "server");
   }
 
-  void nodes(const char* list, std::vector<Node>& into) {
-    if (!file_.contains(list)) return;
-    for (std::size_t i = 0; i < file_.at(list).size(); ++i) {
-      const auto& entry = file_.at(list)[i];
-      const auto path = fmt::format("{}[{}]", list, i);
-      const auto count = entry.value("count", std::int64_t{1});
-      for (std::int64_t n = 1; n <= count; ++n) {
-        Node node;
-        node.name = entry.value("name", "");
-        if (entry.contains("count")) node.name += std::to_string(n);
-        node.cluster = entry.value("cluster", "");
-        node.run = entry.value("run", "");
-        if (node.name == kRouterNode || node.name == kServerNode ||
-            !names_.insert(node.name).second)
-          checker_.bad(path + ".name", fmt::format("\"{}\" is taken", node.name));
-        place(node, entry, path);
-        into.push_back(std::move(node));
+  void hosts() {
+    for (std::size_t i = 0; i < list("hosts").size(); ++i) {
+      const auto& entry = list("hosts")[i];
+      const auto path = fmt::format("hosts[{}]", i);
+      for (std::int64_t n = 1; n <= entry.value("count", std::int64_t{1}); ++n) {
+        auto host = named(entry, NodeKind::kHost, path, n);
+        host.cluster = entry.value("cluster", "");
+        uplinks(host, entry, path);
+        topology_.hosts.push_back(std::move(host));
       }
     }
   }
 
-  void place(Node& node, const Json& entry, const std::string& path) {
-    if (topology_.networks.empty()) return;
-    const auto wanted = entry.value("network", topology_.networks.front().name);
-    const auto found = std::ranges::find(topology_.networks, wanted, &PhysicalNetwork::name);
-    if (found == topology_.networks.end())
-      return checker_.bad(path + ".network",
-                          fmt::format("there is no physical network \"{}\"", wanted));
-    node.network = static_cast<std::size_t>(found - topology_.networks.begin());
-    node.address = found->subnet.address.plus(next_address_[node.network]++);
-    if (!found->subnet.contains(node.address) || node.address == found->subnet.last())
-      checker_.bad(path,
-                   fmt::format("{} has no address left for {}", found->subnet.text(), node.name));
+  void uplinks(Node& host, const Json& entry, const std::string& path) {
+    if (!entry.contains("uplinks")) {
+      attach_one(host, entry, path);
+      if (!host.attachments.empty()) host.attachments.front().virtual_switch = "default";
+      return;
+    }
+    if (entry.contains("network"))
+      bad(path + ".network", "is one of the uplinks", "leave it out, or the uplinks");
+    if (entry.at("uplinks").empty()) bad(path + ".uplinks", "must not be empty");
+    for (std::size_t i = 0; i < entry.at("uplinks").size(); ++i) {
+      const auto& uplink = entry.at("uplinks")[i];
+      const auto network = uplink.value("network", "");
+      if (!attach(host, network, fmt::format("{}.uplinks[{}].network", path, i))) continue;
+      host.attachments.back().virtual_switch = uplink.value("switch", i == 0 ? "default" : network);
+    }
   }
 
-  static Json object(const char* kind, const std::string& tenant, const std::string& name,
-                     Json spec) {
-    Json metadata = {{"name", name}};
-    if (!tenant.empty()) metadata["tenant"] = tenant;
-    return {{"kind", kind}, {"metadata", std::move(metadata)}, {"spec", std::move(spec)}};
-  }
-
-  // The short form of tenants, virtual networks and VMs becomes plain objects; the server judges
-  // those.
-  void tenants() {
-    if (!file_.contains("tenants")) return;
-    for (const auto& tenant : file_.at("tenants")) {
-      const auto name = tenant.value("name", "");
-      topology_.objects.push_back(object("Tenant", "", name, Json::object()));
-      for (const auto& network : tenant.value("networks", Json::array())) {
-        Json subnets = Json::array();
-        for (const auto& cidr : network.value("subnets", Json::array()))
-          subnets.push_back({{"cidr", cidr}});
-        topology_.objects.push_back(object("VirtualNetwork", name, network.value("name", ""),
-                                           {{"subnets", std::move(subnets)}}));
+  void systems(const char* key, NodeKind kind, std::vector<Node>& into) {
+    for (std::size_t i = 0; i < list(key).size(); ++i) {
+      const auto& entry = list(key)[i];
+      const auto path = fmt::format("{}[{}]", key, i);
+      auto node = named(entry, kind, path);
+      node.run = entry.value("run", "");
+      if (entry.contains("behind")) {
+        behind(node, entry, path);
+      } else if (entry.contains("networks")) {
+        attach_all(node, entry.at("networks"), path + ".networks");
+      } else {
+        attach_one(node, entry, path);
       }
-      for (const auto& vm : tenant.value("vms", Json::array())) vms(name, vm);
+      into.push_back(std::move(node));
     }
   }
 
-  void vms(const std::string& tenant, const Json& entry) {
-    const auto count = entry.value("count", std::int64_t{1});
-    for (std::int64_t n = 1; n <= count; ++n) {
-      auto name = entry.value("name", "");
-      if (entry.contains("count")) name += std::to_string(n);
-      Json nic = {{"name", "eth0"}, {"network", entry.value("network", "")}};
-      if (entry.value("dhcp", false)) nic["addressMode"] = "DHCP";
-      Json spec = {{"nics", Json::array({nic})}};
-      if (entry.contains("host")) spec["placement"] = {{"host", entry.at("host")}};
-      if (entry.value("stopped", false)) spec["power"] = "STOPPED";
-      auto vm = object("VirtualMachine", tenant, name, std::move(spec));
-      if (entry.contains("labels")) vm["metadata"]["labels"] = entry.at("labels");
-      topology_.objects.push_back(std::move(vm));
+  void behind(Node& device, const Json& entry, const std::string& path) {
+    device.behind = entry.value("behind", "");
+    device.interface = entry.value("interface", device.name);
+    if (entry.contains("network") || entry.contains("networks"))
+      bad(path + ".behind", "a device is behind a host or on a physical network, not both");
+    std::vector<std::string> hosts;
+    for (const auto& host : topology_.hosts) hosts.push_back(host.name);
+    if (std::ranges::find(hosts, device.behind) == hosts.end())
+      bad(path + ".behind", fmt::format("there is no host \"{}\"", device.behind),
+          did_you_mean(device.behind, hosts));
+    if (device.interface.empty() || device.interface.size() > linux_net::kLinkNameMax)
+      bad(path + ".interface", fmt::format("\"{}\" cannot name an interface", device.interface),
+          fmt::format("at most {} characters", linux_net::kLinkNameMax));
+    if (!cables_.insert(device.behind + ":" + device.interface).second)
+      bad(path + ".interface",
+          fmt::format("{} has an interface {} already", device.behind, device.interface));
+  }
+
+  Node named(const Json& entry, NodeKind kind, const std::string& path, std::int64_t number = 1) {
+    Node node{.name = entry.value("name", ""), .kind = kind};
+    if (entry.contains("count")) node.name += std::to_string(number);
+    node.commands = entry.value("commands", std::vector<std::string>{});
+    // The fabric is a namespace beside those of the nodes.
+    if (node.name == "fabric" || node.name == kServerNode || !names_.insert(node.name).second)
+      bad(path + ".name", fmt::format("\"{}\" is taken", node.name));
+    return node;
+  }
+
+  void attach_one(Node& node, const Json& entry, const std::string& path) {
+    if (entry.contains("network")) {
+      attach(node, entry.value("network", ""), path + ".network");
+    } else if (!topology_.networks.empty()) {
+      attach(node, 0, path);
     }
+  }
+
+  void attach_all(Node& node, const Json& networks, const std::string& path) {
+    for (std::size_t i = 0; i < networks.size(); ++i)
+      attach(node, networks[i].get<std::string>(), fmt::format("{}[{}]", path, i));
+  }
+
+  bool attach(Node& node, const std::string& network, const std::string& path) {
+    const auto found = std::ranges::find(topology_.networks, network, &PhysicalNetwork::name);
+    if (found != topology_.networks.end())
+      return attach(node, static_cast<std::size_t>(found - topology_.networks.begin()), path);
+    std::vector<std::string> known;
+    for (const auto& other : topology_.networks) known.push_back(other.name);
+    bad(path, fmt::format("there is no physical network \"{}\"", network),
+        did_you_mean(network, known));
+    return false;
+  }
+
+  bool attach(Node& node, std::size_t index, const std::string& path) {
+    const auto& network = topology_.networks[index];
+    if (std::ranges::find(node.attachments, index, &Attachment::network) !=
+        node.attachments.end()) {
+      bad(path, fmt::format("{} is on {} already", node.name, network.name));
+      return false;
+    }
+    const auto address = network.subnet.address.plus(next_address_[index]++);
+    if (network.subnet.length &&
+        (!network.subnet.contains(address) || address == network.subnet.last()))
+      bad(path, fmt::format("{} has no address left for {}", network.subnet.text(), node.name));
+    node.attachments.push_back({.network = index,
+                                .address = address,
+                                .device = fmt::format("eth{}", node.attachments.size()),
+                                .port = fmt::format("p{}", next_port_++),
+                                .link = node.name + "-" + network.name,
+                                .virtual_switch = {}});
+    return true;
+  }
+
+  // "a-b" on "c" and "a" on "b-c" would both be "a-b-c".
+  void distinct_links() {
+    std::map<std::string, std::string> taken;
+    topology_.each_node([&](const Node& node) {
+      for (const auto& attachment : node.attachments) {
+        const auto [it, fresh] = taken.emplace(attachment.link, node.name);
+        if (!fresh)
+          bad("networks",
+              fmt::format("two links would be called {}: of {} and of {}", attachment.link,
+                          it->second, node.name),
+              "rename a node or a network");
+      }
+    });
+  }
+
+  void links() {
+    for (std::size_t i = 0; i < list("links").size(); ++i) {
+      const auto& entry = list("links")[i];
+      const auto path = fmt::format("links[{}]", i);
+      const auto given = entry.value("link", "");
+      const auto* link = topology_.find_link(given);
+      if (!link) {
+        const auto known = topology_.link_names();
+        auto hint = did_you_mean(given, known);
+        if (hint.empty()) hint = "NODE-NETWORK, like " + known.front();
+        bad(path + ".link", fmt::format("there is no link \"{}\"", given), std::move(hint));
+        continue;
+      }
+      auto found = std::ranges::find(topology_.links, link->link, &LinkSetting::link);
+      if (found == topology_.links.end()) found = topology_.links.insert(found, {link->link, {}});
+      const auto direction = entry.value("direction", "both");
+      if (direction != "out") way(found->impairments.in, entry, path);
+      if (direction != "in") way(found->impairments.out, entry, path);
+    }
+  }
+
+  void way(Impairment& impairment, const Json& entry, const std::string& path) {
+    const auto add = [&](const std::string& field, const Error& error) {
+      // Both directions say the same.
+      if (std::ranges::find(problems_, field, &ErrorDetail::field) == problems_.end())
+        bad(field, error.message, error.hint);
+    };
+    for (const auto& field : impairment_fields()) {
+      if (!entry.contains(field.word)) continue;
+      const auto& value = entry.at(field.word);
+      const auto text = value.is_string() ? value.get<std::string>() : value.dump();
+      if (const auto set = set_impairment(impairment, field.word, text); !set)
+        add(path + "." + field.word, set.error());
+    }
+    if (const auto good = check_impairment(impairment); !good) add(path + ".jitter", good.error());
   }
 
   const Json& file_;
-  Checker checker_;
+  std::vector<ErrorDetail>& problems_;
   std::filesystem::path folder_;
   Topology topology_;
   std::vector<std::uint64_t> next_address_;
-  std::set<std::string> names_;
+  std::size_t next_port_ = 0;
+  std::set<std::string> names_, cables_;
 };
 
-Error refused(const std::string& path, const YamlNode* root,
-              const std::vector<ErrorDetail>& problems) {
-  Error error{Code::kInvalidArgument,
-              fmt::format("{}: {} problem{}; nothing was started", path, problems.size(),
-                          problems.size() == 1 ? "" : "s"),
-              {},
-              {}};
-  for (auto problem : problems) {
-    if (root) {
-      const auto found = locate(*root, problem.field);
-      problem.field =
-          fmt::format("{}:{}:{}  {}", path, found.value.line, found.value.column, problem.field);
-    }
-    error.details.push_back(std::move(problem));
-  }
-  return error;
+std::string place(const std::string& title, YamlMark mark, int first_line) {
+  return fmt::format("{}:{}:{}", title, mark.line + first_line - 1, mark.column);
+}
+
+Error refused(const std::string& title, std::vector<ErrorDetail> problems) {
+  return {Code::kInvalidArgument,
+          fmt::format("{}: {} problem{}; nothing was started", title, problems.size(),
+                      problems.size() == 1 ? "" : "s"),
+          std::move(problems),
+          {}};
 }
 
 }  // namespace
 
-Json topology_schema() {
-  const Json strings = list_of(kText);
-  const Json vm = object_of({{"name", kStem},
-                             {"count", number(1, kMostVms)},
-                             {"network", kText},
-                             {"host", kText},
-                             {"labels", {{"type", "object"}}},
-                             {"dhcp", {{"type", "boolean"}}},
-                             {"stopped", {{"type", "boolean"}}}},
-                            {"name", "network"});
-  const Json network = object_of({{"name", kName}, {"subnets", strings}}, {"name", "subnets"});
-  const Json tenant =
-      object_of({{"name", kName}, {"networks", list_of(network)}, {"vms", list_of(vm)}});
-  const Json host = object_of(
-      {{"name", kStem}, {"count", number(1, kMostNodes)}, {"network", kText}, {"cluster", kText}});
-  const Json remote = object_of({{"name", kName}, {"network", kText}, {"run", kText}});
-  Json schema = object_of(
-      {{"kind", {{"type", "string"}, {"const", "Lab"}}},
-       {"name", kName},
-       {"mtu", number(1280, 65000)},
-       {"networks", list_of(object_of({{"name", kName}, {"subnet", kText}}, {"name", "subnet"}))},
-       {"server", object_of({{"network", kText}}, {})},
-       {"hosts", list_of(host)},
-       {"remotes", list_of(remote)},
-       {"tunables", strings},
-       {"tenants", list_of(tenant)},
-       {"objects", list_of({{"type", "object"}})},
-       {"objectFiles", strings}},
-      {"name", "networks", "hosts"});
-  schema["$schema"] = "https://json-schema.org/draft/2020-12/schema";
-  schema["title"] = "Penstock lab";
-  return schema;
+std::string_view name(NodeKind kind) {
+  switch (kind) {
+    case NodeKind::kRouter:
+      return "router";
+    case NodeKind::kServer:
+      return "server";
+    case NodeKind::kHost:
+      return "host";
+    case NodeKind::kRemote:
+      return "remote system";
+    case NodeKind::kDevice:
+      return "device";
+  }
+  return "";
+}
+
+void Topology::each_node(const std::function<void(const Node&)>& each) const {
+  for (const auto& node : routers) each(node);
+  each(server);
+  for (const auto& node : hosts) each(node);
+  for (const auto& node : remotes) each(node);
+  for (const auto& node : devices) each(node);
+}
+
+const Node* Topology::find(std::string_view name) const {
+  const Node* found = nullptr;
+  each_node([&](const Node& node) {
+    if (node.name == name) found = &node;
+  });
+  return found;
+}
+
+const Attachment* Topology::find_link(std::string_view link) const {
+  const Attachment* found = nullptr;
+  each_node([&](const Node& node) {
+    if (node.name == link && node.attachments.size() == 1) found = &node.attachments.front();
+    for (const auto& attachment : node.attachments)
+      if (attachment.link == link || networks[attachment.network].name + "-" + node.name == link)
+        found = &attachment;
+  });
+  return found;
+}
+
+std::vector<std::string> Topology::link_names() const {
+  std::vector<std::string> names;
+  each_node([&](const Node& node) {
+    for (const auto& attachment : node.attachments) names.push_back(attachment.link);
+  });
+  return names;
+}
+
+Result<Topology> parse_topology(const std::string& text, const std::string& title,
+                                const std::string& folder, int first_line) {
+  const auto documents = parse_yaml(text);
+  std::vector<ErrorDetail> problems;
+  for (const auto& problem : documents.problems)
+    problems.push_back({place(title, problem.mark, first_line), problem.message, problem.hint});
+  if (!problems.empty()) return std::unexpected(refused(title, std::move(problems)));
+  if (documents.roots.size() != 1)
+    return fail(Code::kInvalidArgument, fmt::format("{}: one document was expected, there are {}",
+                                                    title, documents.roots.size()));
+  const auto& root = *documents.roots.front();
+  const Json json = to_json(root);
+  Topology topology;
+  check_form(json, topology_schema(), "", problems);
+  if (problems.empty()) topology = Builder(json, problems, folder).build();
+  for (auto& problem : problems) {
+    const auto found = locate(root, problem.field);
+    const bool key = problem.message == "unknown field" && found.exact;
+    problem.field = fmt::format("{}  {}", place(title, key ? found.key : found.value, first_line),
+                                problem.field);
+  }
+  if (!problems.empty()) return std::unexpected(refused(title, std::move(problems)));
+  topology.text = text;
+  topology.folder = folder;
+  return topology;
 }
 
 Result<Topology> read_topology(const std::string& path) {
@@ -293,22 +380,7 @@ Result<Topology> read_topology(const std::string& path) {
   if (!file) return fail_errno(errno, path);
   std::stringstream text;
   text << file.rdbuf();
-  const auto documents = parse_yaml(text.str());
-  std::vector<ErrorDetail> problems;
-  for (const auto& problem : documents.problems)
-    problems.push_back({fmt::format("{}:{}:{}", path, problem.mark.line, problem.mark.column),
-                        problem.message, problem.hint});
-  if (!problems.empty()) return std::unexpected(refused(path, nullptr, problems));
-  if (documents.roots.size() != 1)
-    return fail(Code::kInvalidArgument, fmt::format("{}: one document was expected, there are {}",
-                                                    path, documents.roots.size()));
-  const auto& root = *documents.roots.front();
-  const Json json = to_json(root);
-  Checker(problems).check(json, topology_schema(), "");
-  if (!problems.empty()) return std::unexpected(refused(path, &root, problems));
-  auto topology = Builder(json, problems, std::filesystem::absolute(path).parent_path()).build();
-  if (!problems.empty()) return std::unexpected(refused(path, &root, problems));
-  return topology;
+  return parse_topology(text.str(), path, std::filesystem::absolute(path).parent_path());
 }
 
 }  // namespace penstock::lab

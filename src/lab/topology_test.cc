@@ -1,5 +1,6 @@
 #include "lab/topology.h"
 
+#include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
@@ -28,10 +29,10 @@ tenants:
 )");
   ASSERT_TRUE(topology) << topology.error().text();
   ASSERT_EQ(topology->hosts.size(), 4u);
-  EXPECT_EQ(topology->server.address.text(), "192.0.2.2");
+  EXPECT_EQ(topology->server.address().text(), "192.0.2.2");
   EXPECT_EQ(topology->hosts[2].name, "h3");
-  EXPECT_EQ(topology->hosts[2].address.text(), "192.0.2.5");
-  EXPECT_EQ(topology->hosts[3].address.text(), "198.51.100.2");
+  EXPECT_EQ(topology->hosts[2].address().text(), "192.0.2.5");
+  EXPECT_EQ(topology->hosts[3].address().text(), "198.51.100.2");
   ASSERT_EQ(topology->objects.size(), 4u);
   EXPECT_EQ(topology->objects[3]["metadata"]["name"], "web-2");
 }
@@ -67,6 +68,69 @@ TEST(Topology, ANetworkThatIsTooSmallIsRefused) {
       "name: small\nnetworks: [{name: a, subnet: 192.0.2.0/30}]\nhosts: [{name: h, count: 2}]\n");
   ASSERT_FALSE(bad);
   EXPECT_NE(bad.error().text().find("no address left"), std::string::npos);
+}
+
+TEST(Topology, UplinksSwitchesDevicesAndLinks) {
+  const auto topology = read(R"(
+name: rich
+networks: [{name: a, subnet: 192.0.2.0/24, mtu: 9000}, {name: b, subnet: "2001:db8::/64"}]
+routers: [{name: r1, networks: [a, b]}]
+hosts: [{name: h1, uplinks: [{network: a}, {network: b, switch: fast}]}]
+remotes: [{name: cloud, networks: [a, b], commands: [ip link], run: sleep 1}]
+devices: [{name: printer, behind: h1, interface: nic7}, {name: scanner, network: b}]
+links:
+  - {link: h1-a, loss: 1%, delay: 20ms}
+  - {link: h1-a, loss: 2%, direction: in}
+  - {link: b-scanner, rate: 10mbit}
+)");
+  ASSERT_TRUE(topology) << topology.error().text();
+  const auto& h1 = topology->hosts.front();
+  ASSERT_EQ(h1.attachments.size(), 2u);
+  EXPECT_EQ(h1.attachments[1].device, "eth1");
+  EXPECT_EQ(h1.attachments[1].virtual_switch, "fast");
+  EXPECT_EQ(h1.attachments[0].virtual_switch, "default");
+  EXPECT_EQ(topology->networks[0].mtu, 9000);
+  EXPECT_EQ(topology->devices[0].behind, "h1");
+  EXPECT_EQ(topology->devices[0].interface, "nic7");
+  ASSERT_EQ(topology->links.size(), 2u);
+  EXPECT_EQ(topology->links[0].impairments.text(), "in: loss 2%, delay 20ms; out: loss 1%, delay 20ms");
+  EXPECT_EQ(topology->links[1].link, "scanner-b");
+  ASSERT_TRUE(topology->find_link("scanner"));
+  EXPECT_FALSE(topology->find_link("h1"));  // it has two
+}
+
+TEST(Topology, ProblemsOfLinksAndDevicesHavePlaceAndHint) {
+  const auto bad = read(R"(name: bad
+networks: [{name: a, subnet: 192.0.2.0/24}]
+hosts: [{name: h1}]
+devices: [{name: printer, behind: h2}]
+links:
+  - {link: h1-b, loss: 1%}
+  - {link: h1-a, loss: 1, jitter: 5ms}
+)");
+  ASSERT_FALSE(bad);
+  const auto text = bad.error().text();
+  for (const auto* wanted :
+       {"4:35  devices[0].behind: there is no host \"h2\"", ":6:12  links[0].link: there is no link \"h1-b\"",
+        "did you mean \"h1-a\"", ":7:24  links[1].loss: \"1\" is not a share", "links[1].jitter", "4 problems"})
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << " in " << text;
+}
+
+TEST(Topology, TwoLinksOfOneNameAreRefused) {
+  const auto bad = read(R"(name: bad
+networks: [{name: b-c, subnet: 192.0.2.0/24}, {name: c, subnet: 198.51.100.0/24}]
+hosts: [{name: a, network: b-c}, {name: a-b, network: c}]
+)");
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.error().text().find("two links would be called a-b-c"), std::string::npos) << bad.error().text();
+}
+
+TEST(Topology, EveryExampleIsGood) {
+  for (const auto& entry : std::filesystem::directory_iterator(PENSTOCK_SOURCE_DIR "/examples"))
+    if (entry.path().extension() == ".yaml") {
+      const auto topology = read_topology(entry.path());
+      EXPECT_TRUE(topology) << topology.error().text();
+    }
 }
 
 }  // namespace

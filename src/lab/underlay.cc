@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lab/routes.h"
 #include "net/linux/addresses.h"
 #include "net/linux/links.h"
 
@@ -36,53 +37,82 @@ std::string bridge_name(std::size_t network) {
   return fmt::format("net{}", network);
 }
 
-// `device` of `node` becomes a port of the network's bridge, with the address.
-Status plug(Space& fabric, Space& node, const std::string& device, std::size_t network,
-            std::size_t port, int mtu, const IpAddress& address, std::uint8_t length) {
-  const auto fabric_end = fmt::format("p{}", port);
-  PENSTOCK_CHECK(create_veth(node.socket, {device, {}, mtu}, {fabric_end, {}, mtu}, fabric.space));
-  const auto bridge = PENSTOCK_TRY(find_link(fabric.socket, bridge_name(network)));
-  const auto port_link = PENSTOCK_TRY(find_link(fabric.socket, fabric_end));
-  PENSTOCK_CHECK(set_link_master(fabric.socket, port_link.ifindex, bridge.ifindex));
-  PENSTOCK_CHECK(set_link_up(fabric.socket, port_link.ifindex, true));
-  const auto link = PENSTOCK_TRY(find_link(node.socket, device));
-  PENSTOCK_CHECK(set_link_up(node.socket, link.ifindex, true));
-  return add_address(node.socket, link.ifindex, address, length);
-}
+class Builder {
+ public:
+  Builder(const Folder& folder, const Topology& topology, Space fabric)
+      : folder_(folder), topology_(topology), fabric_(std::move(fabric)) {}
 
-IpAddress router_address(const PhysicalNetwork& network) {
-  return network.subnet.address.plus(1);
-}
+  Status build() {
+    for (std::size_t i = 0; i < topology_.networks.size(); ++i) {
+      PENSTOCK_CHECK(create_bridge(fabric_.socket, bridge_name(i), topology_.networks[i].mtu));
+      PENSTOCK_CHECK(up(fabric_.socket, bridge_name(i)));
+    }
+    Status status;
+    topology_.each_node([&](const Node& node) {
+      if (!status) return;
+      status = add(node);
+      if (!status)
+        status = std::unexpected(std::move(status).error().in(
+            fmt::format("{} {}", penstock::lab::name(node.kind), node.name)));
+    });
+    return status;
+  }
+
+ private:
+  Status add(const Node& node) {
+    auto space = PENSTOCK_TRY(make_space(folder_, node.name));
+    if (node.kind == NodeKind::kRouter) {
+      PENSTOCK_CHECK(space.space.run([]() -> Status {
+        PENSTOCK_CHECK(write_net_sysctl("ipv4/ip_forward", "1"));
+        return write_net_sysctl("ipv6/conf/all/forwarding", "1");
+      }));
+    }
+    for (const auto& attachment : node.attachments) PENSTOCK_CHECK(plug(space, attachment));
+    for (const auto& route : routes_of(topology_, node))
+      PENSTOCK_CHECK(set_route(space.socket, {route.destination, route.gateway, 0}));
+    return node.behind.empty() ? Status{} : hang(space, node);
+  }
+
+  // The node's interface becomes a port of the network's bridge, with the address.
+  Status plug(Space& node, const Attachment& at) {
+    const auto& network = topology_.networks[at.network];
+    PENSTOCK_CHECK(create_veth(node.socket, {at.device, {}, network.mtu}, {at.port, {}, network.mtu},
+                               fabric_.space));
+    const auto bridge = PENSTOCK_TRY(find_link(fabric_.socket, bridge_name(at.network)));
+    const auto port = PENSTOCK_TRY(find_link(fabric_.socket, at.port));
+    PENSTOCK_CHECK(set_link_alias(fabric_.socket, port.ifindex, at.link));
+    PENSTOCK_CHECK(set_link_master(fabric_.socket, port.ifindex, bridge.ifindex));
+    PENSTOCK_CHECK(set_link_up(fabric_.socket, port.ifindex, true));
+    const auto link = PENSTOCK_TRY(find_link(node.socket, at.device));
+    PENSTOCK_CHECK(set_link_up(node.socket, link.ifindex, true));
+    return add_address(node.socket, link.ifindex, at.address, network.subnet.length);
+  }
+
+  // A cable between a device's eth0 and an interface of a host, without addresses: those are the
+  // user's.
+  Status hang(Space& device, const Node& node) {
+    const auto host = PENSTOCK_TRY(NetNamespace::open(folder_.netns(node.behind)));
+    auto there = PENSTOCK_TRY(NetlinkSocket::open_in(host));
+    PENSTOCK_CHECK(create_veth(device.socket, {"eth0", {}, 0}, {node.interface, {}, 0}, host));
+    PENSTOCK_CHECK(up(there, node.interface));
+    return up(device.socket, "eth0");
+  }
+
+  const Folder& folder_;
+  const Topology& topology_;
+  Space fabric_;
+};
 
 }  // namespace
 
 Status build_underlay(const Folder& folder, const Topology& topology) {
-  auto fabric = PENSTOCK_TRY(make_space(folder, "fabric"));
-  auto router = PENSTOCK_TRY(make_space(folder, kRouterNode));
-  PENSTOCK_CHECK(router.space.run([]() -> Status {
-    PENSTOCK_CHECK(write_net_sysctl("ipv4/ip_forward", "1"));
-    return write_net_sysctl("ipv6/conf/all/forwarding", "1");
+  auto fabric = PENSTOCK_TRY(make_space(folder, kFabric));
+  // Cables and bridges have no addresses and say nothing by themselves.
+  PENSTOCK_CHECK(fabric.space.run([]() -> Status {
+    PENSTOCK_CHECK(write_net_sysctl("ipv6/conf/default/disable_ipv6", "1"));
+    return write_net_sysctl("ipv6/conf/all/disable_ipv6", "1");
   }));
-  std::size_t port = 0;
-  for (std::size_t i = 0; i < topology.networks.size(); ++i) {
-    const auto& network = topology.networks[i];
-    PENSTOCK_CHECK(create_bridge(fabric.socket, bridge_name(i), topology.mtu));
-    PENSTOCK_CHECK(up(fabric.socket, bridge_name(i)));
-    PENSTOCK_CHECK(plug(fabric, router, fmt::format("eth{}", i), i, port++, topology.mtu,
-                        router_address(network), network.subnet.length));
-  }
-  const auto add_node = [&](const Node& node) -> Status {
-    auto space = PENSTOCK_TRY(make_space(folder, node.name));
-    const auto& network = topology.networks[node.network];
-    PENSTOCK_CHECK(plug(fabric, space, "eth0", node.network, port++, topology.mtu, node.address,
-                        network.subnet.length));
-    const IpPrefix everything{IpAddress{network.subnet.address.family, {}}, 0};
-    return set_route(space.socket, {everything, router_address(network), 0});
-  };
-  PENSTOCK_CHECK(add_node(topology.server));
-  for (const auto& host : topology.hosts) PENSTOCK_CHECK(add_node(host));
-  for (const auto& remote : topology.remotes) PENSTOCK_CHECK(add_node(remote));
-  return {};
+  return Builder(folder, topology, std::move(fabric)).build();
 }
 
 }  // namespace penstock::lab

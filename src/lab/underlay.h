@@ -1,5 +1,5 @@
-// The physical side of a lab: a namespace `fabric` with one bridge a physical network, a namespace
-// `router` that joins them, and one namespace a node with its `eth0` on its network.
+// The physical side of a lab: a namespace `fabric` with one bridge a physical network, and one
+// namespace a node, with its interfaces plugged into those bridges.
 #pragma once
 
 #include "base/error.h"
@@ -7,6 +7,9 @@
 #include "lab/topology.h"
 
 namespace penstock::lab {
+
+// The namespace with the bridges, and all ends of links that are not in a node.
+inline constexpr const char* kFabric = "fabric";
 
 Status build_underlay(const Folder&, const Topology&);
 

@@ -34,7 +34,7 @@ void LabTest::up(const std::string& topology_text) {
   unlink(path.c_str());
   ASSERT_TRUE(topology) << topology.error().text();
   topology->programs = std::string(PENSTOCK_BUILD_DIR) + "/bin";
-  auto made = Lab::up(*topology, [](const std::string&) {});
+  auto made = Lab::up(*topology, [](const std::string&, bool) {});
   if (!made) {
     const Folder folder(name());
     for (const auto& program : folder.programs())

@@ -221,6 +221,12 @@ Status set_link_mtu(NetlinkSocket& socket, int ifindex, int mtu) {
   return socket.request(request, fmt::format("set MTU {} on link {}", mtu, ifindex));
 }
 
+Status set_link_segments(NetlinkSocket& socket, int ifindex, std::uint32_t segments) {
+  auto request = change(ifindex);
+  request.put_u32(IFLA_GSO_MAX_SEGS, segments);
+  return socket.request(request, fmt::format("set {} segments on link {}", segments, ifindex));
+}
+
 Status set_link_mac(NetlinkSocket& socket, int ifindex, const Mac& mac) {
   auto request = change(ifindex);
   request.put(IFLA_ADDRESS, bytes_of(mac));

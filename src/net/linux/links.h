@@ -62,6 +62,9 @@ Status create_vxlan(NetlinkSocket&, const VxlanOptions&);
 Status delete_link(NetlinkSocket&, int ifindex);
 Status set_link_up(NetlinkSocket&, int ifindex, bool up);
 Status set_link_mtu(NetlinkSocket&, int ifindex, int mtu);
+// How many segments the largest TCP packet that is handed to the link may have (65535: the kernel's
+// standard; 1: none is larger than a frame).
+Status set_link_segments(NetlinkSocket&, int ifindex, std::uint32_t segments);
 Status set_link_mac(NetlinkSocket&, int ifindex, const Mac&);  // most kinds must be down
 Status set_link_alias(NetlinkSocket&, int ifindex, const std::string& alias);
 Status set_link_name(NetlinkSocket&, int ifindex,
