@@ -63,6 +63,13 @@ std::vector<NextHop> routes_of(const Topology& topology, const Node& node) {
     if (const auto* next = gateway(topology, node, i))
       routes.push_back({topology.networks[i].subnet, next->address});
   }
+  topology.each_node([&](const Node& system) {
+    if (system.prefixes.empty() || system.name == node.name) return;
+    const auto& home = system.attachments.front();
+    const auto* next = attached(node, home.network) ? &home : gateway(topology, node, home.network);
+    for (const auto& prefix : system.prefixes)
+      if (next) routes.push_back({prefix, next->address});
+  });
   if (node.kind == NodeKind::kRouter) return routes;
   for (const auto family : {Family::kV4, Family::kV6}) {
     const auto first = [&]() -> const Attachment* {

@@ -13,8 +13,8 @@ struct NextHop {
 };
 
 // The fewest routers, then the order of the file; a router forwards between its networks of one
-// family. Hosts and systems also get a default route by the first router of each family, so that
-// addresses which a remote system gives itself can be reached through it; routers get none.
+// family. What lies behind systems (their `prefixes`) is reached through them. All but routers also
+// get a default route by the first router of each family.
 std::vector<NextHop> routes_of(const Topology&, const Node&);
 
 }  // namespace penstock::lab

@@ -59,5 +59,13 @@ hosts: [{name: h1, network: a}, {name: h3, network: c}]
   EXPECT_TRUE(routes(apart, "h3").empty());
 }
 
+TEST(Routes, WhatIsBehindASystemIsReachedThroughIt) {
+  const auto chain = topology(std::string(kChain) + "remotes: [{name: cloud, network: c, prefixes: [198.18.0.0/15]}]\n");
+  EXPECT_EQ(routes(chain, "r2").at("198.18.0.0/15"), "203.0.113.3");
+  EXPECT_EQ(routes(chain, "r1").at("198.18.0.0/15"), "198.51.100.2");
+  EXPECT_EQ(routes(chain, "h1").at("198.18.0.0/15"), "192.0.2.1");
+  EXPECT_FALSE(routes(chain, "cloud").contains("198.18.0.0/15"));
+}
+
 }  // namespace
 }  // namespace penstock::lab

@@ -146,7 +146,24 @@ class Builder {
       } else {
         attach_one(node, entry, path);
       }
+      prefixes(node, entry, path);
       into.push_back(std::move(node));
+    }
+  }
+
+  void prefixes(Node& node, const Json& entry, const std::string& path) {
+    if (!entry.contains("prefixes")) return;
+    for (std::size_t i = 0; i < entry.at("prefixes").size(); ++i) {
+      const auto at = fmt::format("{}.prefixes[{}]", path, i);
+      const auto prefix = IpPrefix::parse(entry.at("prefixes")[i].get<std::string>());
+      if (!prefix) {
+        bad(at, prefix.error().message, prefix.error().hint);
+      } else if (node.attachments.empty() ||
+                 node.address().family != prefix->address.family) {
+        bad(at, fmt::format("{} has no address of that family on a physical network", node.name));
+      } else {
+        node.prefixes.push_back(*prefix);
+      }
     }
   }
 

@@ -42,6 +42,7 @@ struct Node {
   std::vector<Attachment> attachments;  // devices behind a host: none
   std::string cluster;                  // hosts only
   std::string behind, interface;        // of a device behind a host: the host, and its end there
+  std::vector<IpPrefix> prefixes;       // of a system: also reached through its first address
   std::vector<std::string> commands;    // run one after the other when the lab starts
   std::string run;                      // a shell command that stays
 

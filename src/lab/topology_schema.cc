@@ -31,6 +31,7 @@ Json system_form(bool device) {
       {"name", name_form()},
       {"network", text_form("a physical network; the first one when there is none")},
       {"networks", list_of(text_form())},
+      {"prefixes", list_of(text_form("addresses behind it: routers send them there"))},
       {"commands", list_of(text_form("run inside, one after the other, when the lab starts"))},
       {"run", text_form("a command that stays, started after those")}};
   if (device) {

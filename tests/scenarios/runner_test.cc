@@ -39,7 +39,7 @@ TEST(Runner, WhatHasToFailFailsAndSaysWhere) {
 TEST(Runner, MistakesInAFileAreToldAndNothingIsTested) {
   const auto output = lab_test(kHere + "untested");
   EXPECT_EQ(output.status, 2) << output.text;
-  for (const auto* wanted : {"broken.scenario:4:33", "no physical network \"b\"", "broken.scenario:6", "did you mean \"exec\"",
+  for (const auto* wanted : {"broken.scenario:4:31", "no physical network \"b\"", "broken.scenario:6", "did you mean \"exec\"",
                              "nothing tested"})
     EXPECT_NE(output.text.find(wanted), std::string::npos) << wanted << " in\n" << output.text;
   EXPECT_EQ(lab_test(kHere + "nowhere.scenario").status, 2);

@@ -16,7 +16,7 @@ namespace {
 
 constexpr double kMargin = 32, kGap = 24, kPad = 12;
 constexpr double kTitle = 60, kRouterHeight = 44, kRouterGap = 56, kBarHeight = 34;
-constexpr double kHangGap = 64, kLane = 12;  // between bars and what hangs on them; per crossing link
+constexpr double kHangGap = 64, kLane = 18;  // between bars and what hangs on them; per crossing link
 constexpr double kChip = 22, kChipGap = 6;
 constexpr std::size_t kMostVms = 8, kMostNodes = 12;
 
@@ -97,6 +97,7 @@ class Canvas {
 
 std::vector<std::string> under_name(const GraphNode& node) {
   std::vector<std::string> lines;
+  if (node.kind == NodeKind::kServer) return {"penstockd"};
   lines.push_back(std::string(name(node.kind)) + (node.cluster.empty() ? "" : ", cluster " + node.cluster));
   return lines;
 }
@@ -209,7 +210,7 @@ class Drawing {
 
   void draw_links() {
     double lane = bar_y_ + kBarHeight + 36;
-    std::map<std::size_t, int> on_bar;  // routers share the top of a bar
+    std::map<std::size_t, int> on_bar, under_bar;  // links that share an edge of a bar
     for (const auto* node : shown_) {
       const auto& box = boxes_.at(node);
       for (std::size_t i = 0; i < node->links.size(); ++i) {
@@ -230,9 +231,12 @@ class Drawing {
         } else {
           // Up to a lane of its own, along it, and up to the other network's bar.
           const auto from = box.middle() + 28.0 * static_cast<double>(i);
-          const auto to = std::clamp(from, bar.x + 16, bar.x + bar.w - 16);
+          const auto step = 14.0 * under_bar[link.network]++;
+          const auto to = bar.x > from ? bar.x + 14 + step : bar.x + bar.w - 14 - step;
+          const auto text = link.address + (bad ? "  " + link.impairment : "");
+          const auto half = width_of(text, 10.5) / 2 + 10;
           canvas_.line({{from, box.y}, {from, lane}, {to, lane}, {to, bar.y + bar.h}}, bad);
-          canvas_.label((from + to) / 2, lane + 4, link.address + (bad ? "  " + link.impairment : ""), bad);
+          canvas_.label(bar.x > from ? from + half : from - half, lane + 4, text, bad);
           lane += kLane;
         }
       }
@@ -256,8 +260,9 @@ class Drawing {
                                                         : "#fdf2f8";
     canvas_.rect(box.x, box.y, box.w, box.h, router ? 22 : 8, fill, "#475569");
     if (router) {
-      canvas_.text(box.middle(), box.y + 19, node.name, 14, "#111827", "middle", true);
-      canvas_.text(box.middle(), box.y + 34, name(node.kind), 11, "#475569", "middle");
+      const bool says_it = node.name == name(node.kind);
+      canvas_.text(box.middle(), box.y + (says_it ? 27 : 19), node.name, 14, "#111827", "middle", true);
+      if (!says_it) canvas_.text(box.middle(), box.y + 34, name(node.kind), 11, "#475569", "middle");
       return;
     }
     canvas_.text(box.x + kPad, box.y + 21, node.name, 14, "#111827", "start", true);

@@ -107,22 +107,25 @@ Status Links::set(const std::vector<LinkSetting>& settings, bool restart_dice) c
   const auto held = PENSTOCK_TRY(lock(folder_));
   const auto before = PENSTOCK_TRY(read_file());
   auto after = before;
+  std::set<std::string> restart;
   for (const auto& setting : settings) {
     const auto* attachment = topology_.find_link(setting.link);
     if (!attachment) return fail(Code::kNotFound, fmt::format("there is no link {}", setting.link));
     after.erase(attachment->link);
+    if (restart_dice) restart.insert(attachment->link);
     if (!setting.impairments.any()) continue;
     auto entry = setting.impairments.json();
     entry["port"] = attachment->port;
     entry["mtu"] = topology_.networks[attachment->network].mtu;
     after[attachment->link] = std::move(entry);
   }
-  auto applied = apply(before, after, restart_dice);
-  if (!applied) (void)apply(after, before, false);  // the first error is the one to tell
+  auto applied = apply(before, after, restart);
+  if (!applied) (void)apply(after, before, {});  // the first error is the one to tell
   return applied;
 }
 
-Status Links::apply(const Json& before, const Json& after, bool restart_dice) const {
+Status Links::apply(const Json& before, const Json& after,
+                    const std::set<std::string>& restart_dice) const {
   PENSTOCK_CHECK(folder_.write(kFile, after.dump(2) + "\n"));
   const bool relay = needs_relay(after), fresh = relay && folder_.running_pid(kRelay) == 0;
   if (fresh) PENSTOCK_CHECK(start_relay());
@@ -134,8 +137,9 @@ Status Links::apply(const Json& before, const Json& after, bool restart_dice) co
   for (const auto& name : all) {
     // A relay that was started again has made new TAPs: every link that waits needs to know them.
     const bool moved = fresh && Impairments::from_json(at(after, name)).needs_time();
-    if (at(before, name) != at(after, name) || moved || restart_dice)
-      PENSTOCK_CHECK(apply_program(name, at(after, name), restart_dice && at(before, name) != at(after, name)));
+    const bool restart = restart_dice.contains(name);
+    if (at(before, name) != at(after, name) || moved || restart)
+      PENSTOCK_CHECK(apply_program(name, at(after, name), restart));
   }
   if (relay) {
     PENSTOCK_CHECK(ask_relay(folder_.path("relay.sock"), "trim"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ class Links {
 
  private:
   Result<Json> read_file() const;
-  Status apply(const Json& before, const Json& after, bool restart_dice) const;
+  // `restart_dice`: of these links.
+  Status apply(const Json& before, const Json& after, const std::set<std::string>& restart_dice) const;
   Status start_relay() const;
   // The kernel's side of one link.
   Status apply_program(const std::string& link, const Json& setting, bool restart_dice) const;
