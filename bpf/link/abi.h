@@ -11,10 +11,10 @@ enum { LINK_IN, LINK_OUT, LINK_WAYS };
 
 struct link_way {
   __u64 seed;
-  __u32 loss;       /* ppm */
-  __u32 duplicate;  /* ppm */
-  __u32 relay;      /* ifindex of the TAP frames wait behind; 0: they do not wait */
-  __u32 port;       /* ifindex of the link's end in the fabric */
+  __u32 loss;      /* ppm */
+  __u32 duplicate; /* ppm */
+  __u32 relay;     /* ifindex of the TAP frames wait behind; 0: they do not wait */
+  __u32 port;      /* ifindex of the link's end in the fabric */
 };
 
 struct link_count {

@@ -1,5 +1,5 @@
-/* Dice that fall alike for equal seeds: the n-th frame of a direction always meets the same fate, whatever the others do.
-   bpf_get_prandom_u32 cannot be seeded. */
+/* Dice that fall alike for equal seeds: the n-th frame of a direction always meets the same fate,
+   whatever the others do. bpf_get_prandom_u32 cannot be seeded. */
 #ifndef PENSTOCK_LINK_CHANCE_H
 #define PENSTOCK_LINK_CHANCE_H
 
@@ -13,7 +13,8 @@ static inline __u64 link_dice(__u64 seed, __u64 number) {
   return z ^ (z >> 31);
 }
 
-/* Whether something of that chance happens; `half` is one of the dice's independent 32-bit halves. */
+/* Whether something of that chance happens; `half` is one of the dice's independent 32-bit halves.
+ */
 static inline int link_happens(__u32 half, __u32 ppm) {
   return ((__u64)half * LINK_CERTAIN >> 32) < ppm;
 }

@@ -1,5 +1,5 @@
-/* A link of a lab, seen from its end in the fabric: frames that leave that end go to the node, frames that arrive there
-   come from it. */
+/* A link of a lab, seen from its end in the fabric: frames that leave that end go to the node,
+   frames that arrive there come from it. */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
@@ -24,9 +24,9 @@ struct {
   __type(value, struct link_count);
 } link_counts SEC(".maps");
 
-static __always_inline int pass_link(struct __sk_buff *skb, __u32 direction) {
-  struct link_way *way = bpf_map_lookup_elem(&link_ways, &direction);
-  struct link_count *count = bpf_map_lookup_elem(&link_counts, &direction);
+static __always_inline int pass_link(struct __sk_buff* skb, __u32 direction) {
+  struct link_way* way = bpf_map_lookup_elem(&link_ways, &direction);
+  struct link_count* count = bpf_map_lookup_elem(&link_counts, &direction);
   __u64 again = direction == LINK_OUT ? BPF_F_INGRESS : 0;
   __u64 dice;
 
@@ -51,23 +51,24 @@ static __always_inline int pass_link(struct __sk_buff *skb, __u32 direction) {
       skb->mark = 0;
     }
   }
-  /* A relay that is gone takes its TAP along, and the frame is dropped: a dead wire is seen, a fast one would not be. */
+  /* A relay that is gone takes its TAP along, and the frame is dropped: a dead wire is seen, a fast
+   * one would not be. */
   return way->relay ? bpf_redirect(way->relay, 0) : TC_ACT_UNSPEC;
 }
 
 SEC("tc")
-int link_in(struct __sk_buff *skb) {
+int link_in(struct __sk_buff* skb) {
   return pass_link(skb, LINK_IN);
 }
 
 SEC("tc")
-int link_out(struct __sk_buff *skb) {
+int link_out(struct __sk_buff* skb) {
   return pass_link(skb, LINK_OUT);
 }
 
 /* On the TAPs: what the relay writes goes on from where it was taken. */
-static __always_inline int come_back(struct __sk_buff *skb, __u32 direction) {
-  struct link_way *way = bpf_map_lookup_elem(&link_ways, &direction);
+static __always_inline int come_back(struct __sk_buff* skb, __u32 direction) {
+  struct link_way* way = bpf_map_lookup_elem(&link_ways, &direction);
 
   if (!way) return TC_ACT_SHOT;
   skb->mark = LINK_MARK_PASSED;
@@ -75,11 +76,11 @@ static __always_inline int come_back(struct __sk_buff *skb, __u32 direction) {
 }
 
 SEC("tc")
-int link_in_back(struct __sk_buff *skb) {
+int link_in_back(struct __sk_buff* skb) {
   return come_back(skb, LINK_IN);
 }
 
 SEC("tc")
-int link_out_back(struct __sk_buff *skb) {
+int link_out_back(struct __sk_buff* skb) {
   return come_back(skb, LINK_OUT);
 }

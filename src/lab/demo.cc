@@ -24,9 +24,12 @@ struct Story {
 };
 
 constexpr std::array kStories{
-    Story{"services", "figure 2 on figure 1: from a service definition to filtered traffic", tell_services},
-    Story{"equal-addresses", "two tenants with the same addresses never meet", tell_equal_addresses},
-    Story{"server-away", "a host goes on without its server, and without its agent", tell_server_away},
+    Story{"services", "figure 2 on figure 1: from a service definition to filtered traffic",
+          tell_services},
+    Story{"equal-addresses", "two tenants with the same addresses never meet",
+          tell_equal_addresses},
+    Story{"server-away", "a host goes on without its server, and without its agent",
+          tell_server_away},
     Story{"lossy-link", "a bad underlay link, set and mended while packets flow", tell_lossy_link},
 };
 
@@ -92,15 +95,17 @@ Result<Exit> demo(Invocation& inv, const Options& options) {
                 "the demo makes network namespaces and loads eBPF programs, which needs root",
                 "sudo make demo");
   return guarded(
-      inv, [&] { return std::vector{options.of_story.lab}; }, [&] { return tell(inv, *story, options); });
+      inv, [&] { return std::vector{options.of_story.lab}; },
+      [&] { return tell(inv, *story, options); });
 }
 
 }  // namespace
 
 void add_demo_verb(cli::Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  auto& verb = verbs.add("demo", "stories on real packets, told step by step",
-                         {"penstock demo", "penstock demo --list", "penstock demo lossy-link --keep"});
+  auto& verb =
+      verbs.add("demo", "stories on real packets, told step by step",
+                {"penstock demo", "penstock demo --list", "penstock demo lossy-link --keep"});
   verb.app->add_option("story", options->story, "one of --list; else services");
   verb.app->add_flag("--list", options->list, "say which stories there are");
   verb.app->add_flag("--keep", options->keep, "leave the lab up and say what to try");

@@ -25,9 +25,9 @@ class Folder {
 
   const std::string& lab() const { return lab_; }
   bool exists() const;
-  // Makes the folder, names this process as the one that builds the lab, and mounts the folder on itself, shared, so that namespaces which a host's daemon
-  // binds below it are seen from outside too. kAlreadyExists: a lab of this name is up, or was not
-  // taken down.
+  // Makes the folder, names this process as the one that builds the lab, and mounts the folder on
+  // itself, shared, so that namespaces which a host's daemon binds below it are seen from outside
+  // too. kAlreadyExists: a lab of this name is up, or was not taken down.
   Status create() const;
   // Ends the lab's processes, lets its namespaces go, unmounts, deletes. Can be interrupted and
   // called again; a lab that does not exist is no error.

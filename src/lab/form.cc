@@ -66,8 +66,8 @@ class Checker {
     if (!value.is_string()) return bad(path, "text was expected", "put it in quotes");
     const auto& given = value.get_ref<const std::string&>();
     if (schema.contains("const") && given != schema.at("const"))
-      return bad(path, fmt::format("\"{}\" is not \"{}\"", given,
-                                   schema.at("const").get<std::string>()));
+      return bad(path,
+                 fmt::format("\"{}\" is not \"{}\"", given, schema.at("const").get<std::string>()));
     if (schema.contains("enum")) {
       const auto known = schema.at("enum").get<std::vector<std::string>>();
       if (std::ranges::find(known, given) == known.end())

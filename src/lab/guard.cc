@@ -40,7 +40,8 @@ Exit guarded(cli::Invocation& inv, const std::function<std::vector<std::string>(
     return Exit::kFailed;
   }
   g_child = child;
-  struct sigaction on_int{}, on_term{};
+  struct sigaction on_int {
+  }, on_term{};
   on_int.sa_handler = pass_over;
   on_term.sa_handler = pass_on;
   sigaction(SIGINT, &on_int, nullptr);
@@ -54,9 +55,9 @@ Exit guarded(cli::Invocation& inv, const std::function<std::vector<std::string>(
     const Folder folder(name);
     if (!folder.exists()) continue;
     const auto gone = folder.remove();
-    inv.console().note(gone ? fmt::format("interrupted; lab {} is gone", name)
-                            : fmt::format("interrupted; lab {} is still there: {}", name,
-                                          gone.error().message));
+    inv.console().note(
+        gone ? fmt::format("interrupted; lab {} is gone", name)
+             : fmt::format("interrupted; lab {} is still there: {}", name, gone.error().message));
   }
   return static_cast<Exit>(128 + WTERMSIG(status));
 }

@@ -69,8 +69,9 @@ std::string counted(std::size_t n, std::string_view what) {
 }
 
 std::string underlay_text(const Topology& topology) {
-  auto text = fmt::format("underlay: {}, {}, {}", counted(topology.networks.size(), "physical network"),
-                          counted(topology.routers.size(), "router"), counted(topology.hosts.size(), "host"));
+  auto text = fmt::format(
+      "underlay: {}, {}, {}", counted(topology.networks.size(), "physical network"),
+      counted(topology.routers.size(), "router"), counted(topology.hosts.size(), "host"));
   if (!topology.remotes.empty()) text += ", " + counted(topology.remotes.size(), "remote system");
   if (!topology.devices.empty()) text += ", " + counted(topology.devices.size(), "device");
   if (!topology.links.empty()) text += ", " + counted(topology.links.size(), "impaired link");
@@ -80,8 +81,8 @@ std::string underlay_text(const Topology& topology) {
 // Of a lab that is there; its file is as it was when it was made.
 Result<Topology> remembered(const Folder& folder) {
   const auto kept = Json::parse(PENSTOCK_TRY(folder.read("topology.json")), nullptr, false);
-  auto topology = PENSTOCK_TRY(parse_topology(PENSTOCK_TRY(folder.read("topology.yaml")),
-                                              folder.path("topology.yaml"), ""));
+  auto topology = PENSTOCK_TRY(
+      parse_topology(PENSTOCK_TRY(folder.read("topology.yaml")), folder.path("topology.yaml"), ""));
   topology.name = folder.lab();
   topology.folder = text_at(at(kept, "folder"));
   topology.programs = text_at(at(kept, "programs"));
@@ -123,7 +124,8 @@ Result<std::optional<Lab>> Lab::already_up(const Topology& topology) {
   const Folder folder(topology.name);
   if (!folder.exists()) return std::nullopt;
   const auto refuse = [&](std::string_view why) {
-    return fail(Code::kAlreadyExists, fmt::format("lab {} is there already: {}", topology.name, why),
+    return fail(Code::kAlreadyExists,
+                fmt::format("lab {} is there already: {}", topology.name, why),
                 fmt::format("penstock lab down {}", topology.name));
   };
   if (folder.building()) return refuse("it is being built right now");
@@ -154,21 +156,22 @@ Status Lab::run_commands(const Progress& progress) const {
   Status status;
   topology_.each_node([&](const Node& node) {
     for (std::size_t i = 0; i < node.commands.size() && status; ++i) {
-      const auto which = fmt::format("{} {}: command {} of {}", lab::name(node.kind), node.name, i + 1,
-                                     node.commands.size());
+      const auto which = fmt::format("{} {}: command {} of {}", lab::name(node.kind), node.name,
+                                     i + 1, node.commands.size());
       progress(which, false);
       status = [&]() -> Status {
         auto spec = PENSTOCK_TRY(enter(node.name));
         spec.words = {"/bin/sh", "-c", node.commands[i]};
         const auto output = PENSTOCK_TRY(capture_in(spec, static_cast<int>(kCommand.count())));
         if (output.status == 0) return {};
-        return fail(Code::kFailedPrecondition,
-                    fmt::format("{} {}: {}{}", which,
-                                output.status == 124
-                                    ? fmt::format("did not end within {} s", kCommand.count() / 1000)
-                                    : fmt::format("failed with status {}", output.status),
-                                node.commands[i], output.text.empty() ? "" : "\n" + output.text),
-                    "what has to stay belongs under `run`");
+        return fail(
+            Code::kFailedPrecondition,
+            fmt::format("{} {}: {}{}", which,
+                        output.status == 124
+                            ? fmt::format("did not end within {} s", kCommand.count() / 1000)
+                            : fmt::format("failed with status {}", output.status),
+                        node.commands[i], output.text.empty() ? "" : "\n" + output.text),
+            "what has to stay belongs under `run`");
       }();
     }
     if (node.run.empty() || !status) return;
@@ -194,7 +197,8 @@ Result<cli::Api> Lab::api() const {
 }
 
 Result<std::string> Lab::token_of(const std::string& user) const {
-  Json token = {{"kind", "Token"}, {"metadata", {{"name", "lab-" + user}}}, {"spec", {{"user", user}}}};
+  Json token = {
+      {"kind", "Token"}, {"metadata", {{"name", "lab-" + user}}}, {"spec", {{"user", user}}}};
   auto connection = PENSTOCK_TRY(api());
   // The secret of a token is told once: a second one takes the first one's place.
   (void)connection.remove({"tokens", "", "lab-" + user}, false, {});
@@ -208,18 +212,22 @@ Result<std::string> Lab::token_of(const std::string& user) const {
 
 Result<IpAddress> Lab::address_of(const std::string& node, Family family) const {
   const auto none = [&] {
-    return fail(Code::kNotFound, fmt::format("{} has no IPv{} address", node, family == Family::kV4 ? 4 : 6));
+    return fail(Code::kNotFound,
+                fmt::format("{} has no IPv{} address", node, family == Family::kV4 ? 4 : 6));
   };
   if (const auto slash = node.find('/'); slash != std::string::npos) {
     auto connection = PENSTOCK_TRY(api());
-    const auto vm = PENSTOCK_TRY(connection.get({"vms", node.substr(0, slash), node.substr(slash + 1)}));
+    const auto vm =
+        PENSTOCK_TRY(connection.get({"vms", node.substr(0, slash), node.substr(slash + 1)}));
     for (const auto& text : at(vm, "status", "addresses"))
-      if (const auto address = IpAddress::parse(text_at(text)); address && address->family == family)
+      if (const auto address = IpAddress::parse(text_at(text));
+          address && address->family == family)
         return *address;
     return none();
   }
   const auto* known = topology_.find(node);
-  if (!known) return fail(Code::kNotFound, fmt::format("lab {} has no node {}", folder_.lab(), node));
+  if (!known)
+    return fail(Code::kNotFound, fmt::format("lab {} has no node {}", folder_.lab(), node));
   for (const auto& attachment : known->attachments)
     if (attachment.address.family == family) return attachment.address;
   return none();
@@ -230,8 +238,8 @@ Status Lab::apply(cli::Json objects, milliseconds deadline, const Progress& prog
   std::size_t done = 0;
   if (progress)
     connection.set_waiting([&](std::chrono::seconds waited) {
-      progress(fmt::format("objects: {} of {} applied, waiting for hosts {} s", done, objects.size(),
-                           waited.count()),
+      progress(fmt::format("objects: {} of {} applied, waiting for hosts {} s", done,
+                           objects.size(), waited.count()),
                false);
     });
   for (std::size_t start = 0; start < objects.size(); start += kBatch) {
@@ -282,7 +290,8 @@ std::vector<std::string> Lab::nodes() const {
   if (!connection) return names;
   connection->set_timeout(milliseconds(1'000));
   for (const auto& vm : connection->list({"vms", "", ""}, "").value_or(Json::array()))
-    names.push_back(text_at(at(vm, "metadata", "tenant")) + "/" + text_at(at(vm, "metadata", "name")));
+    names.push_back(text_at(at(vm, "metadata", "tenant")) + "/" +
+                    text_at(at(vm, "metadata", "name")));
   return names;
 }
 
@@ -314,13 +323,14 @@ Result<ProcessSpec> Lab::enter(const std::string& node) const {
 
 Status Lab::start_server() const {
   const auto address = bracketed(topology_.server.address().text());
-  PENSTOCK_CHECK(start_daemon(
-      folder_, "penstockd",
-      {{program_path(topology_.programs, "penstockd"), "--data", folder_.path("server"), "--listen-http", folder_.server_url(),
-        "--listen-grpc", fmt::format("{}:{}", address, kGrpcPort), "--insecure-listen"},
-       folder_.netns(kServerNode),
-       "",
-       folder_.path("logs/penstockd")}));
+  PENSTOCK_CHECK(
+      start_daemon(folder_, "penstockd",
+                   {{program_path(topology_.programs, "penstockd"), "--data",
+                     folder_.path("server"), "--listen-http", folder_.server_url(), "--listen-grpc",
+                     fmt::format("{}:{}", address, kGrpcPort), "--insecure-listen"},
+                    folder_.netns(kServerNode),
+                    "",
+                    folder_.path("logs/penstockd")}));
   return wait_for_server();
 }
 
@@ -387,14 +397,13 @@ Status Lab::admit_hosts() const {
 
 Status Lab::start_host(const std::string& host) const {
   const auto root = folder_.host(host);
-  ProcessSpec spec{
-      {program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
-       fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
-       "--token-file", root + "/token", "--state", root + "/state", "--run", root + "/run",
-       "--bpffs", root + "/bpf"},
-      folder_.netns(host),
-      host,
-      folder_.path("logs/" + host)};
+  ProcessSpec spec{{program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
+                    fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
+                    "--token-file", root + "/token", "--state", root + "/state", "--run",
+                    root + "/run", "--bpffs", root + "/bpf"},
+                   folder_.netns(host),
+                   host,
+                   folder_.path("logs/" + host)};
   for (const auto& tunable : topology_.tunables) {
     spec.words.push_back("--set");
     spec.words.push_back(tunable);

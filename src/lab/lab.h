@@ -42,8 +42,7 @@ class Lab {
   Result<std::string> token_of(const std::string& user) const;
 
   // Objects in order, one request; a refusal names the object.
-  Status apply(cli::Json objects,
-               std::chrono::milliseconds deadline = std::chrono::seconds(60),
+  Status apply(cli::Json objects, std::chrono::milliseconds deadline = std::chrono::seconds(60),
                const Progress& = {}) const;
   Status apply_file(const std::string& path) const;
 

@@ -14,7 +14,7 @@ struct ProcessSpec {
   std::string netns;               // path of the network namespace
   std::string hostname;  // not empty: a mount and a UTS namespace of its own as well, as a host has
   std::string log;       // file that gets stdout and stderr; empty: ours
-  std::string folder = {};                  // to run in; empty: ours
+  std::string folder = {};                    // to run in; empty: ours
   std::vector<std::string> environment = {};  // "NAME=value", besides ours
 };
 

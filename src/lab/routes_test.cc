@@ -15,7 +15,8 @@ Topology topology(const std::string& text) {
 
 std::map<std::string, std::string> routes(const Topology& topology, const std::string& node) {
   std::map<std::string, std::string> out;
-  for (const auto& hop : routes_of(topology, *topology.find(node))) out[hop.destination.text()] = hop.gateway.text();
+  for (const auto& hop : routes_of(topology, *topology.find(node)))
+    out[hop.destination.text()] = hop.gateway.text();
   return out;
 }
 
@@ -32,12 +33,15 @@ hosts: [{name: h1, network: a}, {name: h2, network: b}, {name: h3, network: c}]
 
 TEST(Routes, GoTowardsTheNearestRouter) {
   const auto chain = topology(kChain);
-  EXPECT_EQ(routes(chain, "h1"), (std::map<std::string, std::string>{
-                                     {"198.51.100.0/24", "192.0.2.1"}, {"203.0.113.0/24", "192.0.2.1"}, {"0.0.0.0/0", "192.0.2.1"}}));
+  EXPECT_EQ(routes(chain, "h1"),
+            (std::map<std::string, std::string>{{"198.51.100.0/24", "192.0.2.1"},
+                                                {"203.0.113.0/24", "192.0.2.1"},
+                                                {"0.0.0.0/0", "192.0.2.1"}}));
   // On the middle network each router serves its side.
   EXPECT_EQ(routes(chain, "h2").at("192.0.2.0/24"), "198.51.100.1");
   EXPECT_EQ(routes(chain, "h2").at("203.0.113.0/24"), "198.51.100.2");
-  EXPECT_EQ(routes(chain, "r1"), (std::map<std::string, std::string>{{"203.0.113.0/24", "198.51.100.2"}}));
+  EXPECT_EQ(routes(chain, "r1"),
+            (std::map<std::string, std::string>{{"203.0.113.0/24", "198.51.100.2"}}));
 }
 
 TEST(Routes, FamiliesDoNotMix) {
@@ -60,7 +64,8 @@ hosts: [{name: h1, network: a}, {name: h3, network: c}]
 }
 
 TEST(Routes, WhatIsBehindASystemIsReachedThroughIt) {
-  const auto chain = topology(std::string(kChain) + "remotes: [{name: cloud, network: c, prefixes: [198.18.0.0/15]}]\n");
+  const auto chain = topology(std::string(kChain) +
+                              "remotes: [{name: cloud, network: c, prefixes: [198.18.0.0/15]}]\n");
   EXPECT_EQ(routes(chain, "r2").at("198.18.0.0/15"), "203.0.113.3");
   EXPECT_EQ(routes(chain, "r1").at("198.18.0.0/15"), "198.51.100.2");
   EXPECT_EQ(routes(chain, "h1").at("198.18.0.0/15"), "192.0.2.1");

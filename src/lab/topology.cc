@@ -158,8 +158,7 @@ class Builder {
       const auto prefix = IpPrefix::parse(entry.at("prefixes")[i].get<std::string>());
       if (!prefix) {
         bad(at, prefix.error().message, prefix.error().hint);
-      } else if (node.attachments.empty() ||
-                 node.address().family != prefix->address.family) {
+      } else if (node.attachments.empty() || node.address().family != prefix->address.family) {
         bad(at, fmt::format("{} has no address of that family on a physical network", node.name));
       } else {
         node.prefixes.push_back(*prefix);

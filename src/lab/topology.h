@@ -63,7 +63,7 @@ struct Topology {
   std::vector<LinkSetting> links;
   std::vector<std::string> tunables;      // "flow_entries=65536", for every host
   std::vector<std::string> object_files;  // absolute paths
-  std::vector<Json> objects;  // written in the file itself, or made of its short forms
+  std::vector<Json> objects;              // written in the file itself, or made of its short forms
   std::string programs;  // folder of the daemons, not from the file; empty: that of this program
   std::string text, folder;  // the file's, so that a running lab can be read again
 

@@ -21,8 +21,7 @@ Json tenant_form() {
                                   {"subnets", list_of(text_form())},
                                   {"switch", text_form("the hosts' switch; else their first")}},
                                  {"name", "subnets"});
-  return object_of(
-      {{"name", name_form()}, {"networks", list_of(network)}, {"vms", list_of(vm)}});
+  return object_of({{"name", name_form()}, {"networks", list_of(network)}, {"vms", list_of(vm)}});
 }
 
 // Remote systems and devices: namespaces that the user scripts.

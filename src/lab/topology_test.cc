@@ -93,7 +93,8 @@ links:
   EXPECT_EQ(topology->devices[0].behind, "h1");
   EXPECT_EQ(topology->devices[0].interface, "nic7");
   ASSERT_EQ(topology->links.size(), 2u);
-  EXPECT_EQ(topology->links[0].impairments.text(), "in: loss 2%, delay 20ms; out: loss 1%, delay 20ms");
+  EXPECT_EQ(topology->links[0].impairments.text(),
+            "in: loss 2%, delay 20ms; out: loss 1%, delay 20ms");
   EXPECT_EQ(topology->links[1].link, "scanner-b");
   ASSERT_TRUE(topology->find_link("scanner"));
   EXPECT_FALSE(topology->find_link("h1"));  // it has two
@@ -111,8 +112,9 @@ links:
   ASSERT_FALSE(bad);
   const auto text = bad.error().text();
   for (const auto* wanted :
-       {"4:35  devices[0].behind: there is no host \"h2\"", ":6:12  links[0].link: there is no link \"h1-b\"",
-        "did you mean \"h1-a\"", ":7:24  links[1].loss: \"1\" is not a share", "links[1].jitter", "4 problems"})
+       {"4:35  devices[0].behind: there is no host \"h2\"",
+        ":6:12  links[0].link: there is no link \"h1-b\"", "did you mean \"h1-a\"",
+        ":7:24  links[1].loss: \"1\" is not a share", "links[1].jitter", "4 problems"})
     EXPECT_NE(text.find(wanted), std::string::npos) << wanted << " in " << text;
 }
 
@@ -122,7 +124,8 @@ networks: [{name: b-c, subnet: 192.0.2.0/24}, {name: c, subnet: 198.51.100.0/24}
 hosts: [{name: a, network: b-c}, {name: a-b, network: c}]
 )");
   ASSERT_FALSE(bad);
-  EXPECT_NE(bad.error().text().find("two links would be called a-b-c"), std::string::npos) << bad.error().text();
+  EXPECT_NE(bad.error().text().find("two links would be called a-b-c"), std::string::npos)
+      << bad.error().text();
 }
 
 TEST(Topology, EveryExampleIsGood) {

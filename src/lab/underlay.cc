@@ -76,8 +76,8 @@ class Builder {
   // The node's interface becomes a port of the network's bridge, with the address.
   Status plug(Space& node, const Attachment& at) {
     const auto& network = topology_.networks[at.network];
-    PENSTOCK_CHECK(create_veth(node.socket, {at.device, {}, network.mtu}, {at.port, {}, network.mtu},
-                               fabric_.space));
+    PENSTOCK_CHECK(create_veth(node.socket, {at.device, {}, network.mtu},
+                               {at.port, {}, network.mtu}, fabric_.space));
     const auto bridge = PENSTOCK_TRY(find_link(fabric_.socket, bridge_name(at.network)));
     const auto port = PENSTOCK_TRY(find_link(fabric_.socket, at.port));
     PENSTOCK_CHECK(set_link_alias(fabric_.socket, port.ifindex, at.link));

@@ -92,7 +92,8 @@ int run_penstock(const std::string& arguments, std::string* said = nullptr) {
 
 // The kernel's programs of links, as far as their names tell: those of other labs as well.
 int link_programs() {
-  const auto output = capture_in({{"/bin/sh", "-c", "bpftool prog show | grep -c 'name link_'"}, "", "", ""}, 10'000);
+  const auto output = capture_in(
+      {{"/bin/sh", "-c", "bpftool prog show | grep -c 'name link_'"}, "", "", ""}, 10'000);
   return output ? std::atoi(output->text.c_str()) : -1;
 }
 
@@ -147,14 +148,17 @@ TEST_F(Leak, GcRemovesLabsThatDiedAndNoOthers) {
   EXPECT_EQ(run_penstock("lab list", &said), 0);
   EXPECT_NE(said.find("dead"), std::string::npos) << said;
   EXPECT_EQ(run_penstock("lab gc", &said), 0);
-  EXPECT_NE(said.find(fmt::format("lab {} had died; removed: ", name())), std::string::npos) << said;
+  EXPECT_NE(said.find(fmt::format("lab {} had died; removed: ", name())), std::string::npos)
+      << said;
   EXPECT_NE(said.find("namespaces"), std::string::npos) << said;
   EXPECT_EQ(leftovers(name()), "");
 }
 
 TEST_F(Leak, UpTwiceIsTheSameLabOrAClearError) {
   const auto path = fmt::format("{}/{}-twice.yaml", testing::TempDir(), name());
-  const auto write = [&](const std::string& more) { std::ofstream(path) << "name: " << name() << kTwoHosts << more; };
+  const auto write = [&](const std::string& more) {
+    std::ofstream(path) << "name: " << name() << kTwoHosts << more;
+  };
   std::string said;
   write("");
   ASSERT_EQ(run_penstock("lab up " + path, &said), 0) << said;
@@ -182,7 +186,8 @@ TEST_F(Leak, SeveralLabsAtOnceDoNotMeet) {
   EXPECT_EQ(run_penstock("lab list -o json", &said), 0);
   EXPECT_NE(said.find("\"" + name() + "\""), std::string::npos) << said;
   EXPECT_NE(said.find("\"" + other + "\""), std::string::npos) << said;
-  EXPECT_EQ(run_penstock(fmt::format("lab link set h1 --loss 100% --lab {}", other), &said), 0) << said;
+  EXPECT_EQ(run_penstock(fmt::format("lab link set h1 --loss 100% --lab {}", other), &said), 0)
+      << said;
   EXPECT_TRUE(pings("acme/one", address_of("acme", "two")));
   EXPECT_EQ(run_penstock("lab link list", &said), 6) << said;  // which one?
   EXPECT_EQ(run_penstock("lab down " + other), 0);

@@ -40,15 +40,19 @@ class LinksTest : public LabTest {
     // Neighbours are known for good: no ARP among the frames.
     ASSERT_TRUE(pings("h1", h2_));
     for (const auto* node : {"h1", "h2"})
-      run(node, {"sh", "-c", "ip neigh show dev eth0 | while read ip word mac rest; do "
-                             "ip neigh replace $ip lladdr $mac dev eth0 nud permanent; done"});
+      run(node, {"sh", "-c",
+                 "ip neigh show dev eth0 | while read ip word mac rest; do "
+                 "ip neigh replace $ip lladdr $mac dev eth0 nud permanent; done"});
   }
 
   // h1 pings h2.
   Pings ping(int count, const std::string& interval = "0.005", const std::string& more = "") {
-    const auto output = run("h1", {"sh", "-c", fmt::format("ping -i {} -c {} -W 2 {} {}", interval, count, more, h2_)}, 60'000);
+    const auto output = run(
+        "h1", {"sh", "-c", fmt::format("ping -i {} -c {} -W 2 {} {}", interval, count, more, h2_)},
+        60'000);
     Pings pings;
-    static const std::regex kCounts("([0-9]+) packets transmitted, ([0-9]+) received(, \\+([0-9]+) duplicates)?");
+    static const std::regex kCounts(
+        "([0-9]+) packets transmitted, ([0-9]+) received(, \\+([0-9]+) duplicates)?");
     static const std::regex kLine("icmp_seq=([0-9]+) .*time=([0-9.]+) ms");
     std::smatch match;
     EXPECT_TRUE(std::regex_search(output.text, match, kCounts)) << output.text;
@@ -57,7 +61,8 @@ class LinksTest : public LabTest {
     pings.received = std::stoi(match[2]);
     if (match[4].matched) pings.duplicates = std::stoi(match[4]);
     std::vector<double> times;
-    for (std::sregex_iterator it(output.text.begin(), output.text.end(), kLine), end; it != end; ++it) {
+    for (std::sregex_iterator it(output.text.begin(), output.text.end(), kLine), end; it != end;
+         ++it) {
       pings.order.push_back(std::stoi((*it)[1]));
       times.push_back(std::stod((*it)[2]));
     }
@@ -109,11 +114,13 @@ TEST_F(LinksTest, DelayIsAddedInEachDirection) {
     set({{.delay = delay}, {.delay = delay}});
     const auto pings = ping(100, "0.01");
     EXPECT_EQ(pings.received, 100);
-    const double added = pings.median_ms - before.median_ms, wanted = 2.0 * static_cast<double>(delay.count());
+    const double added = pings.median_ms - before.median_ms,
+                 wanted = 2.0 * static_cast<double>(delay.count());
     EXPECT_GE(added, wanted - 0.2) << delay.count();
     EXPECT_LE(added, wanted + 2.0) << delay.count();
     RecordProperty(fmt::format("added_ms_{}", delay.count()), fmt::format("{:.3f}", added));
-    std::printf("delay %d ms each way: median %.3f ms, before %.3f ms\n", static_cast<int>(delay.count()), pings.median_ms, before.median_ms);
+    std::printf("delay %d ms each way: median %.3f ms, before %.3f ms\n",
+                static_cast<int>(delay.count()), pings.median_ms, before.median_ms);
   }
 }
 
@@ -149,7 +156,8 @@ TEST_F(LinksTest, TheRateIsHeld) {
   Output output;
   ASSERT_TRUE(soon([&] {
     output = run("h1", {"iperf3", "-c", h2_, "-t", "3", "-J"}, 20'000);
-    return output.text.find("\"error\"") == std::string::npos;  // with -J it ends with 0 in any case
+    return output.text.find("\"error\"") ==
+           std::string::npos;  // with -J it ends with 0 in any case
   })) << output.text;
   const auto json = cli::Json::parse(output.text, nullptr, false);
   const auto rate = cli::at(json, "end", "sum_received", "bits_per_second");
@@ -180,7 +188,8 @@ TEST_F(LinksTest, AChangeLosesNoFrameUnderWay) {
   static const std::regex kCounts("([0-9]+) packets transmitted, ([0-9]+) received");
   std::smatch match;
   ASSERT_TRUE(std::regex_search(said, match, kCounts)) << said;
-  EXPECT_LE(std::stoi(match[1]) - std::stoi(match[2]), 1) << said;  // the last one is still under way
+  EXPECT_LE(std::stoi(match[1]) - std::stoi(match[2]), 1)
+      << said;  // the last one is still under way
 }
 
 TEST_F(LinksTest, ClearTakesEverythingBack) {
@@ -192,7 +201,9 @@ TEST_F(LinksTest, ClearTakesEverythingBack) {
   const auto after = ping(100);
   EXPECT_EQ(after.received, 100);
   EXPECT_LT(after.median_ms, before.median_ms + 1);
-  const auto left = run("fabric", {"sh", "-c", "ip -br link; tc filter show dev p4 ingress; tc filter show dev p4 egress"});
+  const auto left =
+      run("fabric",
+          {"sh", "-c", "ip -br link; tc filter show dev p4 ingress; tc filter show dev p4 egress"});
   EXPECT_EQ(left.text.find("bpf"), std::string::npos) << left.text;
   EXPECT_EQ(left.text.find("p4i"), std::string::npos) << left.text;
 }
@@ -210,7 +221,9 @@ TEST_F(LinksTest, ARelayThatDiesIsSeenAndMended) {
 
 TEST_F(LinksTest, LargeTcpSegmentsAreSingleFramesOnAnImpairedNetwork) {
   set({.in = {.loss = Share{1}}});
-  const auto segments = [&] { return run("h1", {"sh", "-c", "ip -d link show eth0 | grep -o 'gso_max_segs [0-9]*'"}).text; };
+  const auto segments = [&] {
+    return run("h1", {"sh", "-c", "ip -d link show eth0 | grep -o 'gso_max_segs [0-9]*'"}).text;
+  };
   EXPECT_EQ(segments(), "gso_max_segs 1\n");
   set({});
   EXPECT_EQ(segments(), "gso_max_segs 65535\n");

@@ -1,5 +1,5 @@
-// `penstock lab test` as people and build servers run it: what passes, what has to fail, what is not
-// tested at all.
+// `penstock lab test` as people and build servers run it: what passes, what has to fail, what is
+// not tested at all.
 #include <unistd.h>
 
 #include <filesystem>
@@ -25,9 +25,10 @@ TEST(Runner, WhatHasToFailFailsAndSaysWhere) {
   const auto report = testing::TempDir() + "runner_test.xml";
   const auto output = lab_test(kHere + "must_fail --junit " + report);
   EXPECT_EQ(output.status, 1) << output.text;
-  for (const auto* wanted : {"FAILED: 3 of 3 scenarios", "ping-nobody.scenario:8  exec h1: ping", "exit 1", "100% packet loss",
-                             "never.scenario:10  expect number", "0 is not > 0 (for 500 ms)", "out of paper",
-                             "device printer: command 2 of 2 failed with status 3"})
+  for (const auto* wanted :
+       {"FAILED: 3 of 3 scenarios", "ping-nobody.scenario:8  exec h1: ping", "exit 1",
+        "100% packet loss", "never.scenario:10  expect number", "0 is not > 0 (for 500 ms)",
+        "out of paper", "device printer: command 2 of 2 failed with status 3"})
     EXPECT_NE(output.text.find(wanted), std::string::npos) << wanted << " in\n" << output.text;
   std::ifstream file(report);
   std::stringstream xml;
@@ -39,8 +40,8 @@ TEST(Runner, WhatHasToFailFailsAndSaysWhere) {
 TEST(Runner, MistakesInAFileAreToldAndNothingIsTested) {
   const auto output = lab_test(kHere + "untested");
   EXPECT_EQ(output.status, 2) << output.text;
-  for (const auto* wanted : {"broken.scenario:4:31", "no physical network \"b\"", "broken.scenario:6", "did you mean \"exec\"",
-                             "nothing tested"})
+  for (const auto* wanted : {"broken.scenario:4:31", "no physical network \"b\"",
+                             "broken.scenario:6", "did you mean \"exec\"", "nothing tested"})
     EXPECT_NE(output.text.find(wanted), std::string::npos) << wanted << " in\n" << output.text;
   EXPECT_EQ(lab_test(kHere + "nowhere.scenario").status, 2);
   EXPECT_EQ(lab_test(testing::TempDir() + " 2>&1").status, 2);

@@ -28,8 +28,8 @@ Result<std::vector<sock_filter>> parse_filter(const std::string& text) {
 Result<std::vector<sock_filter>> compile_filter(const std::string& expression) {
   if (expression.empty()) return std::vector<sock_filter>{};
   // It needs an interface to know the kind of link; `lo` is everywhere and looks like Ethernet.
-  const auto output = PENSTOCK_TRY(
-      capture_in({{"tcpdump", "-ddd", "-i", "lo", "-s", "262144", "--", expression}, "", "", ""}, 10'000));
+  const auto output = PENSTOCK_TRY(capture_in(
+      {{"tcpdump", "-ddd", "-i", "lo", "-s", "262144", "--", expression}, "", "", ""}, 10'000));
   if (output.status == 127)
     return fail(Code::kFailedPrecondition, "filters are made by tcpdump, which cannot be started",
                 "install tcpdump");

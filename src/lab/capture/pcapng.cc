@@ -9,11 +9,11 @@ constexpr std::uint32_t kSection = 0x0a0d0d0a, kInterface = 1, kPacket = 6, kSta
 constexpr std::uint32_t kByteOrder = 0x1a2b3c4d;
 // Options: of all blocks, then those of one kind.
 constexpr std::uint16_t kComment = 1;
-constexpr std::uint16_t kApplication = 4;              // section
+constexpr std::uint16_t kApplication = 4;                              // section
 constexpr std::uint16_t kName = 2, kDescription = 3, kResolution = 9;  // interface
-constexpr std::uint16_t kFlags = 2;                    // packet
-constexpr std::uint16_t kReceived = 4, kDropped = 5;   // statistics
-constexpr char kNanoseconds = 9;                       // resolution: 10^-9
+constexpr std::uint16_t kFlags = 2;                                    // packet
+constexpr std::uint16_t kReceived = 4, kDropped = 5;                   // statistics
+constexpr char kNanoseconds = 9;                                       // resolution: 10^-9
 
 void put16(std::string& out, std::uint16_t value) {
   for (int shift = 0; shift < 16; shift += 8) out += static_cast<char>(value >> shift);

@@ -1,4 +1,5 @@
-// Blocks of a pcapng file (draft-ietf-opsawg-pcapng), as bytes. Little endian, whatever the machine.
+// Blocks of a pcapng file (draft-ietf-opsawg-pcapng), as bytes. Little endian, whatever the
+// machine.
 #pragma once
 
 #include <chrono>
@@ -24,7 +25,7 @@ struct Interface {
 enum class Direction : std::uint32_t { kUnknown = 0, kIn = 1, kOut = 2 };
 
 struct Packet {
-  std::uint32_t interface = 0;  // in the order in which interfaces were described
+  std::uint32_t interface = 0;       // in the order in which interfaces were described
   std::chrono::nanoseconds time{0};  // since 1970
   std::span<const std::byte> bytes;
   std::uint32_t length = 0;  // on the wire, when more than was kept

@@ -20,7 +20,8 @@ TEST(Pcapng, BlocksAreFramedAndPadded) {
   const std::vector<std::string> comments{"dropped by rule 3", "odd"};
   for (const auto& block :
        {pcapng::section("test", "a comment"), pcapng::interface_block({.name = "h1:eth0"}),
-        pcapng::packet_block({.bytes = bytes, .direction = pcapng::Direction::kOut, .comments = comments}),
+        pcapng::packet_block(
+            {.bytes = bytes, .direction = pcapng::Direction::kOut, .comments = comments}),
         pcapng::statistics_block(0, std::chrono::seconds(5), 10, 2)}) {
     EXPECT_EQ(block.size() % 4, 0u);
     EXPECT_EQ(word(block, 4), block.size());
@@ -51,7 +52,8 @@ TEST(Filter, ReadsWhatTcpdumpPrints) {
   ASSERT_EQ(program->size(), 2u);
   EXPECT_EQ((*program)[0].code, 40);
   EXPECT_EQ((*program)[1].k, 262'144u);
-  for (const auto* bad : {"", "x", "2\n40 0 0 12\n", "1\n40 0 0 12 9\n"}) EXPECT_FALSE(parse_filter(bad)) << bad;
+  for (const auto* bad : {"", "x", "2\n40 0 0 12\n", "1\n40 0 0 12 9\n"})
+    EXPECT_FALSE(parse_filter(bad)) << bad;
 }
 
 }  // namespace

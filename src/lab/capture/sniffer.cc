@@ -173,8 +173,8 @@ class Sniffer {
     }
     packet.bytes = {bytes, kept};
     packet.interface = interface(source, from);
-    packet.direction = from.sll_pkttype == PACKET_OUTGOING ? pcapng::Direction::kOut
-                                                           : pcapng::Direction::kIn;
+    packet.direction =
+        from.sll_pkttype == PACKET_OUTGOING ? pcapng::Direction::kOut : pcapng::Direction::kIn;
     pending_ += pcapng::packet_block(packet);
     last_time_ = packet.time;
     if (++counts_.packets == limits_.packets) done_ = true;
@@ -196,7 +196,8 @@ class Sniffer {
     for (auto& source : sources_) {
       tpacket_stats stats{};
       socklen_t length = sizeof stats;
-      if (getsockopt(source.fd.get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0) continue;
+      if (getsockopt(source.fd.get(), SOL_PACKET, PACKET_STATISTICS, &stats, &length) != 0)
+        continue;
       counts_.dropped += stats.tp_drops;
       // A socket's counts are of all its interfaces together: told where there is one.
       if (source.interfaces.size() == 1)

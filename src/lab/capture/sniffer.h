@@ -30,9 +30,9 @@ struct SniffCounts {
   std::uint64_t dropped = 0;  // by the kernel: we were too slow
 };
 
-// Writes a pcapng file by `write` (false: nobody reads any more) until a limit, a SIGINT or SIGTERM,
-// which are blocked for the process. `ready` is called when all sockets are open; `tick` about once
-// a second.
+// Writes a pcapng file by `write` (false: nobody reads any more) until a limit, a SIGINT or
+// SIGTERM, which are blocked for the process. `ready` is called when all sockets are open; `tick`
+// about once a second.
 Result<SniffCounts> sniff(const std::vector<SniffPlace>&, const std::vector<sock_filter>&,
                           const SniffLimits&, const std::function<bool(std::string_view)>& write,
                           const std::function<void()>& ready,

@@ -59,10 +59,9 @@ Graph graph_of(const Topology& topology, const std::vector<Json>& objects,
     drawn.behind = node.behind;
     for (const auto& attachment : node.attachments) {
       const auto bad = std::ranges::find(links, attachment.link, &LinkSetting::link);
-      drawn.links.push_back({attachment.network, attachment.address.text(),
-                             bad == links.end() || !bad->impairments.any()
-                                 ? ""
-                                 : bad->impairments.text()});
+      drawn.links.push_back(
+          {attachment.network, attachment.address.text(),
+           bad == links.end() || !bad->impairments.any() ? "" : bad->impairments.text()});
     }
     graph.nodes.push_back(std::move(drawn));
   });

@@ -9,7 +9,7 @@
 namespace penstock::lab {
 
 struct GraphVm {
-  std::string name;                 // "acme/web"
+  std::string name;                   // "acme/web"
   std::vector<std::size_t> networks;  // indexes into Graph::virtual_networks
 };
 struct GraphLink {

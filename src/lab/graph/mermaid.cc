@@ -42,7 +42,8 @@ std::string graph_mermaid(const Graph& graph) {
     } else if (node.kind == NodeKind::kRouter) {
       out += fmt::format("  {}{{{{\"{}\"}}}}\n", node_id, node.name);
     } else {
-      out += fmt::format("  {}[\"{}<br/><small>{}</small>\"]\n", node_id, node.name, name(node.kind));
+      out +=
+          fmt::format("  {}[\"{}<br/><small>{}</small>\"]\n", node_id, node.name, name(node.kind));
     }
   }
   out += vm_lines(graph, graph.unplaced, "  ");

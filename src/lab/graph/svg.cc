@@ -15,8 +15,9 @@ namespace penstock::lab {
 namespace {
 
 constexpr double kMargin = 32, kGap = 24, kPad = 12;
-constexpr double kTitle = 60, kRouterHeight = 44, kRouterGap = 56, kBarHeight = 34;
-constexpr double kHangGap = 64, kLane = 18;  // between bars and what hangs on them; per crossing link
+constexpr double kTitle = 60, kRouterHeight = 44, kRouterGap = 68, kBarHeight = 34;
+constexpr double kHangGap = 64,
+                 kLane = 18;  // between bars and what hangs on them; per crossing link
 constexpr double kChip = 22, kChipGap = 6;
 constexpr std::size_t kMostVms = 8, kMostNodes = 12;
 
@@ -41,8 +42,8 @@ double width_of(std::string_view text, double size, bool bold = false) {
 // Writes shapes; the drawing grows as far as they reach.
 class Canvas {
  public:
-  void rect(double x, double y, double w, double h, double radius, const char* fill, const char* edge,
-            double stroke = 1.25) {
+  void rect(double x, double y, double w, double h, double radius, const char* fill,
+            const char* edge, double stroke = 1.25) {
     body_ += fmt::format(
         "  <rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" rx=\"{:.1f}\" "
         "fill=\"{}\" stroke=\"{}\" stroke-width=\"{}\"/>\n",
@@ -52,7 +53,8 @@ class Canvas {
   void text(double x, double y, std::string_view text, double size, const char* colour = "#111827",
             const char* anchor = "start", bool bold = false) {
     body_ += fmt::format(
-        "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" fill=\"{}\" text-anchor=\"{}\"{}>{}</text>\n",
+        "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" fill=\"{}\" "
+        "text-anchor=\"{}\"{}>{}</text>\n",
         x, y, size, colour, anchor, bold ? " font-weight=\"600\"" : "", xml_escaped(text));
     const auto width = width_of(text, size, bold);
     reach(anchor == std::string_view("start") ? x + width : x + width / 2, y + 4);
@@ -63,24 +65,29 @@ class Canvas {
       path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x, y);
       reach(x, y);
     }
-    lines_ += fmt::format("  <path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}/>\n", path,
-                          bad ? "#c2410c" : "#64748b", bad ? 2.25 : 1.5,
+    lines_ += fmt::format("  <path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\"{}/>\n",
+                          path, bad ? "#c2410c" : "#64748b", bad ? 2.25 : 1.5,
                           bad ? " stroke-dasharray=\"6 4\"" : "");
   }
   // A label on a line, readable over it.
   void label(double x, double y, std::string_view text, bool bad) {
     const auto width = width_of(text, 10.5) + 8;
-    labels_ += fmt::format("  <rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"15\" rx=\"3\" fill=\"white\"/>\n"
-                           "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"10.5\" fill=\"{}\" text-anchor=\"middle\"{}>{}</text>\n",
-                           x - width / 2, y - 11, width, x, y, bad ? "#9a3412" : "#475569",
-                           bad ? " font-weight=\"600\"" : "", xml_escaped(text));
+    labels_ += fmt::format(
+        "  <rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"15\" rx=\"3\" "
+        "fill=\"white\"/>\n"
+        "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"10.5\" fill=\"{}\" "
+        "text-anchor=\"middle\"{}>{}</text>\n",
+        x - width / 2, y - 11, width, x, y, bad ? "#9a3412" : "#475569",
+        bad ? " font-weight=\"600\"" : "", xml_escaped(text));
     reach(x + width / 2, y);
   }
   std::string document(std::string_view title) const {
     return fmt::format(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{0:.0f}\" height=\"{1:.0f}\" "
-        "viewBox=\"0 0 {0:.0f} {1:.0f}\" font-family=\"Inter, Helvetica, Arial, 'DejaVu Sans', sans-serif\" role=\"img\">\n"
-        "  <title>{2}</title>\n  <rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{3}{4}{5}</svg>\n",
+        "viewBox=\"0 0 {0:.0f} {1:.0f}\" font-family=\"Inter, Helvetica, Arial, 'DejaVu Sans', "
+        "sans-serif\" role=\"img\">\n"
+        "  <title>{2}</title>\n  <rect width=\"100%\" height=\"100%\" "
+        "fill=\"white\"/>\n{3}{4}{5}</svg>\n",
         right_ + kMargin, bottom_ + kMargin, xml_escaped(title), lines_, body_, labels_);
   }
   double bottom() const { return bottom_; }
@@ -98,7 +105,8 @@ class Canvas {
 std::vector<std::string> under_name(const GraphNode& node) {
   std::vector<std::string> lines;
   if (node.kind == NodeKind::kServer) return {"penstockd"};
-  lines.push_back(std::string(name(node.kind)) + (node.cluster.empty() ? "" : ", cluster " + node.cluster));
+  lines.push_back(std::string(name(node.kind)) +
+                  (node.cluster.empty() ? "" : ", cluster " + node.cluster));
   return lines;
 }
 
@@ -154,7 +162,8 @@ class Drawing {
 
   // From left to right: a network is as wide as what hangs on it first.
   void place() {
-    const bool routers = std::ranges::any_of(graph_.nodes, [](const auto& n) { return n.kind == NodeKind::kRouter; });
+    const bool routers = std::ranges::any_of(
+        graph_.nodes, [](const auto& n) { return n.kind == NodeKind::kRouter; });
     bar_y_ = kMargin + kTitle + (routers ? kRouterHeight + kRouterGap : 0);
     for (const auto& node : graph_.nodes)
       if (hangs(node)) crossings_ += node.links.size() - 1;
@@ -180,7 +189,8 @@ class Drawing {
         more_.push_back({x, hang_y_ + 26, fmt::format("+ {} more", left_out)});
         x += 80 + kGap;
       }
-      const auto least = width_of(graph_.networks[i].name + graph_.networks[i].subnet, 13, true) + 6 * kPad;
+      const auto least =
+          width_of(graph_.networks[i].name + graph_.networks[i].subnet, 13, true) + 6 * kPad;
       const auto width = std::max(least, x - kGap - start);
       bars_.push_back({start, bar_y_, width, kBarHeight});
       x = start + width + 2 * kGap;
@@ -218,12 +228,17 @@ class Drawing {
         const auto& bar = bars_[link.network];
         const bool bad = !link.impairment.empty();
         if (node->kind == NodeKind::kRouter) {
-          const auto spread = static_cast<double>(i + 1) / static_cast<double>(node->links.size() + 1);
+          // From left to right as the bars are, so that they do not cross.
+          const auto before = std::ranges::count_if(
+              node->links, [&](const auto& other) { return bars_[other.network].x < bar.x; });
+          const auto spread =
+              static_cast<double>(before + 1) / static_cast<double>(node->links.size() + 1);
           const auto from = box.x + box.w * spread;
           const auto to = bar.middle() + 44.0 * on_bar[link.network]++;
           canvas_.line({{from, box.y + box.h}, {to, bar.y}}, bad);
           canvas_.label((from + to) / 2, (box.y + box.h + bar.y) / 2 + 4, link.address, false);
-          if (bad) canvas_.label((from + to) / 2, (box.y + box.h + bar.y) / 2 + 19, link.impairment, true);
+          if (bad)
+            canvas_.label((from + to) / 2, (box.y + box.h + bar.y) / 2 + 19, link.impairment, true);
         } else if (i == 0) {
           canvas_.line({{box.middle(), box.y}, {box.middle(), bar.y + bar.h}}, bad);
           canvas_.label(box.middle(), box.y - 10, link.address, false);
@@ -261,8 +276,10 @@ class Drawing {
     canvas_.rect(box.x, box.y, box.w, box.h, router ? 22 : 8, fill, "#475569");
     if (router) {
       const bool says_it = node.name == name(node.kind);
-      canvas_.text(box.middle(), box.y + (says_it ? 27 : 19), node.name, 14, "#111827", "middle", true);
-      if (!says_it) canvas_.text(box.middle(), box.y + 34, name(node.kind), 11, "#475569", "middle");
+      canvas_.text(box.middle(), box.y + (says_it ? 27 : 19), node.name, 14, "#111827", "middle",
+                   true);
+      if (!says_it)
+        canvas_.text(box.middle(), box.y + 34, name(node.kind), 11, "#475569", "middle");
       return;
     }
     canvas_.text(box.x + kPad, box.y + 21, node.name, 14, "#111827", "start", true);
@@ -272,7 +289,8 @@ class Drawing {
     for (std::size_t i = 0; i < std::min(node.vms.size(), kMostVms); ++i, y += kChip + kChipGap)
       chip(node.vms[i], box.x + kPad, y, box.w - 2 * kPad);
     if (node.vms.size() > kMostVms)
-      canvas_.text(box.x + kPad, y + 10, fmt::format("+ {} more VMs", node.vms.size() - kMostVms), 11, "#475569");
+      canvas_.text(box.x + kPad, y + 10, fmt::format("+ {} more VMs", node.vms.size() - kMostVms),
+                   11, "#475569");
   }
 
   void chip(const GraphVm& vm, double x, double y, double w) {
@@ -289,14 +307,18 @@ class Drawing {
     double y = canvas_.bottom() + 40;
     double least = 0;
     for (const auto& node : graph_.nodes) {
-      const auto host = std::ranges::find(shown_, node.behind, [](const auto* n) { return n->name; });
+      const auto host =
+          std::ranges::find(shown_, node.behind, [](const auto* n) { return n->name; });
       if (node.behind.empty() || host == shown_.end()) continue;
       const auto& above = boxes_.at(*host);
       auto box = size_of(node);
       box.x = std::max(least, above.middle() - box.w / 2);
       box.y = y;
       least = box.x + box.w + kGap;
-      canvas_.line({{box.middle(), box.y}, {std::clamp(box.middle(), above.x + 8, above.x + above.w - 8), above.y + above.h}}, false);
+      canvas_.line(
+          {{box.middle(), box.y},
+           {std::clamp(box.middle(), above.x + 8, above.x + above.w - 8), above.y + above.h}},
+          false);
       boxes_[&node] = box;
       draw_node(node);
     }
@@ -313,7 +335,8 @@ class Drawing {
       x += width + kChipGap;
     }
     if (graph_.unplaced.size() > kMostVms)
-      canvas_.text(x, y + 25, fmt::format("+ {} more", graph_.unplaced.size() - kMostVms), 11, "#475569");
+      canvas_.text(x, y + 25, fmt::format("+ {} more", graph_.unplaced.size() - kMostVms), 11,
+                   "#475569");
   }
 
   void legend() {
@@ -324,7 +347,8 @@ class Drawing {
     for (std::size_t i = 0; i < graph_.virtual_networks.size(); ++i, y += 22) {
       const auto colour = kColours[i % kColours.size()];
       canvas_.rect(kMargin, y, 26, 14, 4, colour.fill, colour.edge);
-      canvas_.text(kMargin + 36, y + 11, graph_.virtual_networks[i].name, 12, "#111827", "start", true);
+      canvas_.text(kMargin + 36, y + 11, graph_.virtual_networks[i].name, 12, "#111827", "start",
+                   true);
       canvas_.text(kMargin + 46 + width_of(graph_.virtual_networks[i].name, 12, true), y + 11,
                    graph_.virtual_networks[i].subnets, 12, "#475569");
     }

@@ -28,8 +28,9 @@ std::string graph_text(const Graph& graph) {
     for (const auto& node : graph.nodes) {
       for (const auto& link : node.links) {
         if (link.network != i) continue;
-        const auto more = fmt::format("{}{}", node.cluster.empty() ? "" : "  cluster " + node.cluster,
-                                      link.impairment.empty() ? "" : "  ! " + link.impairment);
+        const auto more =
+            fmt::format("{}{}", node.cluster.empty() ? "" : "  cluster " + node.cluster,
+                        link.impairment.empty() ? "" : "  ! " + link.impairment);
         out += fmt::format("  {:<16} {:<20} {:<{}}{}\n", name(node.kind), node.name, link.address,
                            more.empty() ? 0 : 18, more);
         // A node is on several networks, but its VMs are told once.

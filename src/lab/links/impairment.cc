@@ -10,8 +10,8 @@
 namespace penstock::lab {
 namespace {
 
-using std::chrono::microseconds;
 using cli::Json;
+using std::chrono::microseconds;
 
 constexpr microseconds kLongestDelay = std::chrono::seconds(10);
 constexpr std::uint64_t kFastest = 100'000'000'000;
@@ -23,7 +23,8 @@ constexpr std::array kFields{
     ImpairmentField{"reorder", "1%", "share of frames that the next three overtake"},
     ImpairmentField{"delay", "20ms", "of every frame, in each direction"},
     ImpairmentField{"jitter", "2ms", "how far the delay strays to both sides; the order stays"},
-    ImpairmentField{"rate", "10mbit", "what the link carries; a queue of 100 ms, then frames are lost"},
+    ImpairmentField{"rate", "10mbit",
+                    "what the link carries; a queue of 100 ms, then frames are lost"},
     ImpairmentField{"seed", "7", "equal seeds: the n-th frame meets the same fate"},
 };
 

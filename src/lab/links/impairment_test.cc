@@ -13,9 +13,14 @@ using namespace std::chrono_literals;
 
 TEST(Impairment, TextsAreReadAndWritten) {
   Impairment way;
-  for (const auto& [word, text] : std::vector<std::pair<const char*, const char*>>{
-           {"loss", "1.5%"}, {"duplicate", "0.1%"}, {"reorder", "100%"}, {"delay", "20ms"},
-           {"jitter", "1.5ms"}, {"rate", "2.5mbit"}, {"seed", "7"}})
+  for (const auto& [word, text] :
+       std::vector<std::pair<const char*, const char*>>{{"loss", "1.5%"},
+                                                        {"duplicate", "0.1%"},
+                                                        {"reorder", "100%"},
+                                                        {"delay", "20ms"},
+                                                        {"jitter", "1.5ms"},
+                                                        {"rate", "2.5mbit"},
+                                                        {"seed", "7"}})
     ASSERT_TRUE(set_impairment(way, word, text)) << word;
   EXPECT_EQ(way.loss.ppm, 15'000u);
   EXPECT_EQ(way.duplicate.ppm, 1'000u);
@@ -41,16 +46,27 @@ TEST(Impairment, OddValuesSurviveTheFile) {
 
 TEST(Impairment, WhatIsNotUnderstoodIsRefusedWithAWayOut) {
   Impairment way;
-  for (const auto& [word, text] : std::vector<std::pair<const char*, const char*>>{
-           {"loss", "1"}, {"loss", "101%"}, {"loss", "-1%"}, {"loss", "0.00001%"}, {"loss", "nan%"},
-           {"delay", "20"}, {"delay", "11s"}, {"delay", "20 ms"}, {"rate", "10"}, {"rate", "1bit"},
-           {"rate", "10mbps"}, {"seed", "x"}, {"seed", "-1"}}) {
+  for (const auto& [word, text] :
+       std::vector<std::pair<const char*, const char*>>{{"loss", "1"},
+                                                        {"loss", "101%"},
+                                                        {"loss", "-1%"},
+                                                        {"loss", "0.00001%"},
+                                                        {"loss", "nan%"},
+                                                        {"delay", "20"},
+                                                        {"delay", "11s"},
+                                                        {"delay", "20 ms"},
+                                                        {"rate", "10"},
+                                                        {"rate", "1bit"},
+                                                        {"rate", "10mbps"},
+                                                        {"seed", "x"},
+                                                        {"seed", "-1"}}) {
     const auto set = set_impairment(way, word, text);
     ASSERT_FALSE(set) << word << " " << text;
     EXPECT_FALSE(set.error().hint.empty()) << word << " " << text;
     EXPECT_EQ(way, Impairment{});
   }
-  for (const auto* word : {"loss", "delay", "rate"}) EXPECT_TRUE(set_impairment(way, word, "0")) << word;
+  for (const auto* word : {"loss", "delay", "rate"})
+    EXPECT_TRUE(set_impairment(way, word, "0")) << word;
   EXPECT_FALSE(check_impairment({.delay = 1ms, .jitter = 2ms}));
   EXPECT_TRUE(check_impairment({.delay = 2ms, .jitter = 2ms}));
 }

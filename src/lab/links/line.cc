@@ -23,8 +23,8 @@ constexpr std::uint64_t kWireOverhead = 24;
 
 Moment time_on_wire(std::uint64_t bits, std::uint64_t rate) {
   // In double: bits * 10^9 leaves 64 bits for frames of an hour's worth only, but stays exact here.
-  return Moment(static_cast<std::int64_t>(1e9 * static_cast<double>(bits) /
-                                          static_cast<double>(rate)));
+  return Moment(
+      static_cast<std::int64_t>(1e9 * static_cast<double>(bits) / static_cast<double>(rate)));
 }
 
 }  // namespace
@@ -48,14 +48,16 @@ bool Line::take(Frame frame, Moment now) {
   }
   auto due = start + Moment(impairment_.delay);
   if (const auto jitter = Moment(impairment_.jitter).count(); jitter != 0) {
-    const auto step = static_cast<std::uint64_t>(dice >> 32) * (2 * static_cast<std::uint64_t>(jitter) + 1) >> 32;
+    const auto step =
+        static_cast<std::uint64_t>(dice >> 32) * (2 * static_cast<std::uint64_t>(jitter) + 1) >> 32;
     due += Moment(static_cast<std::int64_t>(step) - jitter);
   }
   due = std::max(due, last_);
   last_ = due;
   bytes_ += frame.size();
   waiting_.push_back(
-      {std::move(frame), due, link_happens(static_cast<std::uint32_t>(dice), impairment_.reorder.ppm) != 0});
+      {std::move(frame), due,
+       link_happens(static_cast<std::uint32_t>(dice), impairment_.reorder.ppm) != 0});
   return true;
 }
 

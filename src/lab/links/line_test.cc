@@ -24,7 +24,8 @@ struct Departure {
 };
 
 // Frames 0, 1, 2, ... at these times; then time goes on until the line is empty.
-std::vector<Departure> run(Line& line, const std::vector<Moment>& arrivals, std::size_t size = 100) {
+std::vector<Departure> run(Line& line, const std::vector<Moment>& arrivals,
+                           std::size_t size = 100) {
   std::vector<Departure> out;
   const auto until = [&](Moment end) {
     while (line.next() && *line.next() <= end) {
@@ -44,15 +45,15 @@ std::vector<Departure> run(Line& line, const std::vector<Moment>& arrivals, std:
 
 TEST(Line, EveryFrameWaitsTheDelay) {
   Line line({.delay = 20ms});
-  EXPECT_EQ(run(line, {0ms, 1ms, 50ms}),
-            (std::vector<Departure>{{20ms, 0}, {21ms, 1}, {70ms, 2}}));
+  EXPECT_EQ(run(line, {0ms, 1ms, 50ms}), (std::vector<Departure>{{20ms, 0}, {21ms, 1}, {70ms, 2}}));
   EXPECT_FALSE(line.next());
 }
 
 TEST(Line, JitterStraysToBothSidesAndKeepsTheOrder) {
   Line line({.delay = 20ms, .jitter = 5ms, .seed = 1});
   std::vector<Moment> arrivals;
-  for (int i = 0; i < 200; ++i) arrivals.push_back(i * 100ms);  // far apart: nobody waits for another
+  for (int i = 0; i < 200; ++i)
+    arrivals.push_back(i * 100ms);  // far apart: nobody waits for another
   const auto out = run(line, arrivals);
   ASSERT_EQ(out.size(), 200u);
   Moment least = 1s, most = 0s, sum = 0s;
@@ -97,9 +98,8 @@ TEST(Line, AReorderedFrameIsOvertakenByThree) {
   for (std::uint8_t i = 1; i < 6; ++i) line.take(frame(i), i * 1ms);
   std::vector<int> order;
   while (line.next())
-    line.depart(*line.next(), [&](const Frame& sent) {
-      order.push_back(std::to_integer<int>(sent.front()));
-    });
+    line.depart(*line.next(),
+                [&](const Frame& sent) { order.push_back(std::to_integer<int>(sent.front())); });
   EXPECT_EQ(order, (std::vector{1, 2, 3, 0, 4, 5}));
   EXPECT_EQ(line.counts().reordered, 1u);
 }
@@ -126,7 +126,8 @@ TEST(Line, ANewSettingDoesNotLetFramesOvertakeThoseUnderWay) {
   line.set({.delay = 1ms});
   line.take(frame(1), 1ms);
   std::vector<int> order;
-  line.depart(50ms, [&](const Frame& sent) { order.push_back(std::to_integer<int>(sent.front())); });
+  line.depart(50ms,
+              [&](const Frame& sent) { order.push_back(std::to_integer<int>(sent.front())); });
   EXPECT_EQ(order, (std::vector{0, 1}));
 }
 

@@ -46,7 +46,8 @@ Status attach(int ifindex, bpf_tc_attach_point point, const bpf_program* program
   auto options = options_of(BPF_TC_F_REPLACE);
   options.prog_fd = bpf_program__fd(program);
   if (const int error = bpf_tc_attach(&hook, &options); error != 0)
-    return fail_errno(-error, fmt::format("attach {} to link {}", bpf_program__name(program), ifindex));
+    return fail_errno(-error,
+                      fmt::format("attach {} to link {}", bpf_program__name(program), ifindex));
   return {};
 }
 

@@ -16,8 +16,8 @@
 namespace penstock::lab {
 
 struct LinkSeat {
-  int port = 0;                          // ifindex of the link's end
-  std::array<int, LINK_WAYS> relays{};   // TAPs by direction; 0: frames do not wait
+  int port = 0;                         // ifindex of the link's end
+  std::array<int, LINK_WAYS> relays{};  // TAPs by direction; 0: frames do not wait
 };
 
 // Puts the programs there or changes what they do; frames under way are not touched. A seed that is

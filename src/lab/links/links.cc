@@ -41,7 +41,8 @@ Result<Fd> lock(const Folder& folder) {
 }
 
 bool needs_relay(const Json& links) {
-  return std::ranges::any_of(links, [](const Json& link) { return Impairments::from_json(link).needs_time(); });
+  return std::ranges::any_of(
+      links, [](const Json& link) { return Impairments::from_json(link).needs_time(); });
 }
 
 std::set<std::size_t> impaired_networks(const Topology& topology, const Json& links) {
@@ -67,7 +68,8 @@ Result<Impairments> Links::get(const std::string& link) const {
 
 Result<std::vector<LinkState>> Links::list() const {
   const auto set = PENSTOCK_TRY(read_file());
-  const auto relay = needs_relay(set) ? ask_relay(folder_.path("relay.sock"), "counts") : Json::object();
+  const auto relay =
+      needs_relay(set) ? ask_relay(folder_.path("relay.sock"), "counts") : Json::object();
   const auto fabric = PENSTOCK_TRY(NetNamespace::open(folder_.netns(kFabric)));
   std::vector<LinkState> states;
   PENSTOCK_CHECK(fabric.run([&]() -> Status {
@@ -84,8 +86,10 @@ Result<std::vector<LinkState>> Links::list() const {
         const auto port = std::ranges::find(ports, attachment.port, &linux_net::LinkInfo::name);
         if (port != ports.end() && state.impairments.any()) {
           auto counts = link_counts(port->ifindex);
-          if (!counts) status = std::unexpected(std::move(counts).error());
-          else if (*counts) state.counts = **counts;
+          if (!counts)
+            status = std::unexpected(std::move(counts).error());
+          else if (*counts)
+            state.counts = **counts;
         }
         for (const bool out : {false, true}) {
           if (!relay) continue;
@@ -151,13 +155,12 @@ Status Links::apply(const Json& before, const Json& after,
 }
 
 Status Links::start_relay() const {
-  PENSTOCK_CHECK(start_daemon(
-      folder_, kRelay,
-      {{program_path(topology_.programs, "penstock-link-relay"),
-        folder_.path(kFile), folder_.path("relay.sock")},
-       folder_.netns(kFabric),
-       "",
-       folder_.path("logs/relay")}));
+  PENSTOCK_CHECK(start_daemon(folder_, kRelay,
+                              {{program_path(topology_.programs, "penstock-link-relay"),
+                                folder_.path(kFile), folder_.path("relay.sock")},
+                               folder_.netns(kFabric),
+                               "",
+                               folder_.path("logs/relay")}));
   const auto end = std::chrono::steady_clock::now() + kRelayStart;
   while (true) {
     if (ask_relay(folder_.path("relay.sock"), "counts")) return {};

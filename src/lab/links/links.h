@@ -37,7 +37,8 @@ class Links {
  private:
   Result<Json> read_file() const;
   // `restart_dice`: of these links.
-  Status apply(const Json& before, const Json& after, const std::set<std::string>& restart_dice) const;
+  Status apply(const Json& before, const Json& after,
+               const std::set<std::string>& restart_dice) const;
   Status start_relay() const;
   // The kernel's side of one link.
   Status apply_program(const std::string& link, const Json& setting, bool restart_dice) const;

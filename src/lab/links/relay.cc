@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -149,7 +150,8 @@ class Relay {
     setsockopt(client.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
     std::array<char, 64> word{};
     const auto size = ::read(client.get(), word.data(), word.size());
-    const auto said = said_to(std::string(word.data(), size > 0 ? static_cast<std::size_t>(size) : 0));
+    const auto said =
+        said_to(std::string(word.data(), size > 0 ? static_cast<std::size_t>(size) : 0));
     const auto text = said.dump();
     (void)!::write(client.get(), text.data(), text.size());
   }
@@ -165,7 +167,8 @@ class Relay {
   }
 
   // Called with what the file asks for: name of the TAP, its setting, the MTU.
-  Status each_wanted(const std::function<Status(const std::string&, const Impairment&, int)>& each) {
+  Status each_wanted(
+      const std::function<Status(const std::string&, const Impairment&, int)>& each) {
     std::ifstream file(file_);
     const auto links = Json::parse(file, nullptr, false);
     if (!links.is_object()) return fail(Code::kInternal, file_ + " cannot be read");
@@ -235,8 +238,10 @@ std::string relay_tap(const std::string& port, bool out) {
 }
 
 Status serve_relay(const std::string& file, const std::string& socket_path) {
-  // Late frames are what the relay must not make: first in line, where that is allowed.
-  setpriority(PRIO_PROCESS, 0, -20);
+  // Late frames are what the relay must not make: first in line, where that is allowed. It only
+  // ever runs for as long as it takes to move what is due.
+  const sched_param first{.sched_priority = 1};
+  if (sched_setscheduler(0, SCHED_RR, &first) != 0) setpriority(PRIO_PROCESS, 0, -20);
   const auto address = PENSTOCK_TRY(address_of(socket_path));
   Fd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   unlink(socket_path.c_str());
@@ -247,7 +252,8 @@ Status serve_relay(const std::string& file, const std::string& socket_path) {
   Fd timer(timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC));
   Fd events(epoll_create1(EPOLL_CLOEXEC));
   if (!timer || !events) return fail_errno(errno, "make a timer");
-  auto relay = std::make_unique<Relay>(file, std::move(listener), std::move(timer), std::move(events));
+  auto relay =
+      std::make_unique<Relay>(file, std::move(listener), std::move(timer), std::move(events));
   return relay->serve();
 }
 
@@ -256,8 +262,8 @@ Result<Json> ask_relay(const std::string& socket_path, const std::string& word) 
   const Fd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
   if (!fd || connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    return fail(Code::kUnavailable, fmt::format("the relay of slow links does not answer: {}",
-                                                strerror(errno)));
+    return fail(Code::kUnavailable,
+                fmt::format("the relay of slow links does not answer: {}", strerror(errno)));
   if (write(fd.get(), word.data(), word.size()) < 0) return fail_errno(errno, "ask the relay");
   std::string text;
   std::array<char, 4096> part;

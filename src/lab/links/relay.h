@@ -16,8 +16,9 @@ std::string relay_tap(const std::string& port, bool out);
 // `socket_path` is made new.
 Status serve_relay(const std::string& file, const std::string& socket_path);
 
-// What can be asked of it. `update` makes TAPs that are missing and changes the others, `trim` takes
-// down those the file does not ask for (after the programs stopped using them), `counts` tells.
+// What can be asked of it. `update` makes TAPs that are missing and changes the others, `trim`
+// takes down those the file does not ask for (after the programs stopped using them), `counts`
+// tells.
 Result<cli::Json> ask_relay(const std::string& socket_path, const std::string& word);
 
 }  // namespace penstock::lab

@@ -11,8 +11,10 @@ constexpr const char* kForms =
     "exit N, exit not N, output ~ REGEX, output !~ REGEX, output = TEXT, number /REGEX/ <= N";
 
 std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front()))) text.remove_prefix(1);
-  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.remove_suffix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.front())))
+    text.remove_prefix(1);
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back())))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -26,7 +28,8 @@ Result<std::regex> regex_of(std::string_view text) {
   try {
     return std::regex(std::string(text), std::regex::ECMAScript | std::regex::multiline);
   } catch (const std::regex_error& error) {
-    return fail(Code::kInvalidArgument, fmt::format("\"{}\" is not a regular expression: {}", text, error.what()));
+    return fail(Code::kInvalidArgument,
+                fmt::format("\"{}\" is not a regular expression: {}", text, error.what()));
   }
 }
 

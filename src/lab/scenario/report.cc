@@ -14,16 +14,18 @@ std::string junit_xml(const std::vector<Verdict>& verdicts) {
   auto xml = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
       "<testsuite name=\"penstock lab test\" tests=\"{}\" failures=\"{}\" time=\"{:.3f}\">\n",
-      verdicts.size(), std::ranges::count_if(verdicts, [](const auto& v) { return !v.passed(); }), time);
+      verdicts.size(), std::ranges::count_if(verdicts, [](const auto& v) { return !v.passed(); }),
+      time);
   for (const auto& verdict : verdicts) {
-    xml += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"", xml_escaped(verdict.file),
-                       xml_escaped(verdict.name), verdict.time.count());
+    xml += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"",
+                       xml_escaped(verdict.file), xml_escaped(verdict.name), verdict.time.count());
     if (verdict.passed()) {
       xml += "/>\n";
       continue;
     }
     xml += fmt::format(">\n    <failure message=\"{}\">{}\n{}</failure>\n  </testcase>\n",
-                       xml_escaped(verdict.failure), xml_escaped(verdict.place), xml_escaped(verdict.output));
+                       xml_escaped(verdict.failure), xml_escaped(verdict.place),
+                       xml_escaped(verdict.output));
   }
   return xml + "</testsuite>\n";
 }

@@ -41,7 +41,8 @@ class Runner {
       if (auto wrong = one(steps[i])) return wrong;
       // Silence about the exit status means that the command has to succeed.
       if (is_command(steps[i]) && !says_exit(steps, i + 1) && output_.status != 0)
-        return Wrong{steps[i].line, fmt::format("{}: exit {}", steps[i].text, output_.status), output_.text};
+        return Wrong{steps[i].line, fmt::format("{}: exit {}", steps[i].text, output_.status),
+                     output_.text};
     }
     return {};
   }
@@ -113,8 +114,10 @@ class Runner {
         spec.environment = {
             "PENSTOCK_LAB=" + lab_.folder().lab(), "PENSTOCK_SERVER=" + lab_.folder().server_url(),
             "PENSTOCK_TOKEN=" + PENSTOCK_TRY(token(step.user)),
-            fmt::format("PATH={}:{}", std::filesystem::path(program_path("", "penstock")).parent_path().string(),
-                        std::getenv("PATH") ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin")};
+            fmt::format(
+                "PATH={}:{}",
+                std::filesystem::path(program_path("", "penstock")).parent_path().string(),
+                std::getenv("PATH") ? std::getenv("PATH") : "/usr/sbin:/usr/bin:/sbin:/bin")};
         return capture(spec);
       }
       case Step::Kind::kStop:

@@ -23,7 +23,7 @@ struct Verdict {
 };
 
 struct RunOptions {
-  std::string lab;         // name of the lab to make
+  std::string lab;  // name of the lab to make
   bool keep_failed = false;
   std::function<void(const std::string&)> progress;  // one line a step, before it runs
 };

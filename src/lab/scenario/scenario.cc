@@ -71,11 +71,13 @@ class Parser {
       }
     }
     if (!has_topology_)
-      problems_.push_back({scenario_.file, "has no topology", "topology FILE, or topology and an indented block"});
+      problems_.push_back(
+          {scenario_.file, "has no topology", "topology FILE, or topology and an indented block"});
     const bool tests = std::ranges::any_of(scenario_.steps, [](const Step& step) {
       return step.kind != Step::Kind::kSleep && step.kind != Step::Kind::kStart;
     });
-    if (!tests) problems_.push_back({scenario_.file, "tests nothing", "exec NODE: COMMAND, then expect ..."});
+    if (!tests)
+      problems_.push_back({scenario_.file, "tests nothing", "exec NODE: COMMAND, then expect ..."});
     if (problems_.empty()) return std::move(scenario_);
     return std::unexpected(
         Error{Code::kInvalidArgument,
@@ -87,8 +89,8 @@ class Parser {
 
  private:
   void bad(const Line& line, std::string message, std::string hint = {}) {
-    problems_.push_back({fmt::format("{}:{}", scenario_.file, line.number), std::move(message),
-                         std::move(hint)});
+    problems_.push_back(
+        {fmt::format("{}:{}", scenario_.file, line.number), std::move(message), std::move(hint)});
   }
   void bad(const Line& line, const Error& error) { bad(line, error.message, error.hint); }
 
@@ -141,7 +143,8 @@ class Parser {
     } else if (word == "as") {
       step.kind = Step::Kind::kRun;
       std::tie(step.user, step.command) = split(rest);
-      if (step.command.empty()) return bad(line, "needs a user and a command", "as alice penstock catalog --vm web");
+      if (step.command.empty())
+        return bad(line, "needs a user and a command", "as alice penstock catalog --vm web");
     } else if (word == "stop" || word == "restart") {
       step.kind = word == "stop" ? Step::Kind::kStop : Step::Kind::kRestart;
       auto [node, how] = split(rest);
@@ -164,8 +167,9 @@ class Parser {
       step.expectation = std::move(*expectation);
     } else {
       auto hint = did_you_mean(word, kWords);
-      return bad(line, fmt::format("\"{}\" is no step", word),
-                 hint.empty() ? fmt::format("steps: {}", fmt::join(kWords, ", ")) : std::move(hint));
+      return bad(
+          line, fmt::format("\"{}\" is no step", word),
+          hint.empty() ? fmt::format("steps: {}", fmt::join(kWords, ", ")) : std::move(hint));
     }
     into.push_back(std::move(step));
   }

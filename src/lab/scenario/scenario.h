@@ -14,10 +14,10 @@ namespace penstock::lab {
 
 struct Step {
   enum class Kind {
-    kExec,        // command in a node
-    kStart,       // the same, left running
-    kRun,         // on this machine, with `penstock` at hand, as `user` or administrator
-    kStop,        // a daemon; `at_once`: kill -9
+    kExec,   // command in a node
+    kStart,  // the same, left running
+    kRun,    // on this machine, with `penstock` at hand, as `user` or administrator
+    kStop,   // a daemon; `at_once`: kill -9
     kRestart,
     kSleep,
     kExpect,

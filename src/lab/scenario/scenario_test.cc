@@ -65,16 +65,19 @@ eventually soon
 restart
 )");
   for (const auto* wanted :
-       {"x.scenario:3:22  hosts[0].networks: unknown field", "did you mean \"network\"", "x.scenario:4: there is no command",
-        "x.scenario:5: \"execc\" is no step", "did you mean \"exec\"", "x.scenario:6: needs a node and a command",
-        "x.scenario:8: \"(\" is not a regular expression", "x.scenario:9: one group", "x.scenario:10: is indented",
-        "x.scenario:11: has no steps below it", "x.scenario:12: \"soon\" is not a duration", "x.scenario:13: needs a host"})
+       {"x.scenario:3:22  hosts[0].networks: unknown field", "did you mean \"network\"",
+        "x.scenario:4: there is no command", "x.scenario:5: \"execc\" is no step",
+        "did you mean \"exec\"", "x.scenario:6: needs a node and a command",
+        "x.scenario:8: \"(\" is not a regular expression", "x.scenario:9: one group",
+        "x.scenario:10: is indented", "x.scenario:11: has no steps below it",
+        "x.scenario:12: \"soon\" is not a duration", "x.scenario:13: needs a host"})
     EXPECT_NE(text.find(wanted), std::string::npos) << wanted << " in\n" << text;
 }
 
 TEST(Scenario, OneThatTestsNothingIsRefused) {
   EXPECT_NE(problems(kTopology).find("tests nothing"), std::string::npos);
-  EXPECT_NE(problems(std::string(kTopology) + "sleep 1s\n").find("tests nothing"), std::string::npos);
+  EXPECT_NE(problems(std::string(kTopology) + "sleep 1s\n").find("tests nothing"),
+            std::string::npos);
   EXPECT_NE(problems("exec h1: true\n").find("has no topology"), std::string::npos);
 }
 
@@ -84,9 +87,9 @@ TEST(Expectation, HoldsOrSaysWhyNot) {
     const auto expectation = parse_expectation(text);
     return expectation ? unmet(*expectation, output) : expectation.error().text();
   };
-  for (const auto* holds :
-       {"exit 1", "exit not 0", "output ~ 2 received", "output ~ ^rtt", "output !~ 0% packet loss$",
-        "number /([0-9.]+)% packet loss/ < 40", "number /rtt ([0-9.]+)/ >= 20.4", "number /rtt ([0-9.]+)/ = 20.4"})
+  for (const auto* holds : {"exit 1", "exit not 0", "output ~ 2 received", "output ~ ^rtt",
+                            "output !~ 0% packet loss$", "number /([0-9.]+)% packet loss/ < 40",
+                            "number /rtt ([0-9.]+)/ >= 20.4", "number /rtt ([0-9.]+)/ = 20.4"})
     EXPECT_EQ(why(holds), "") << holds;
   EXPECT_EQ(why("exit 0"), "exit 1");
   EXPECT_EQ(why("exit not 1"), "exit 1");

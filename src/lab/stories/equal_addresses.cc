@@ -10,10 +10,11 @@ using namespace std::chrono_literals;
 
 Status web(Stage& stage, const std::string& tenant) {
   // An answer in a loop: a server that needs no file.
-  return stage.start("web-" + tenant, tenant + "/web",
-                     fmt::format("while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nthis is {}\\n' | "
-                                 "busybox nc -l -p 80; done",
-                                 tenant));
+  return stage.start(
+      "web-" + tenant, tenant + "/web",
+      fmt::format("while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nthis is {}\\n' | "
+                  "busybox nc -l -p 80; done",
+                  tenant));
 }
 
 std::string asked(Stage& stage, const std::string& vm, const std::string& address) {
@@ -24,7 +25,8 @@ std::string asked(Stage& stage, const std::string& vm, const std::string& addres
 
 Status tell_equal_addresses(Stage& stage) {
   auto& teller = stage.teller;
-  teller.say("Two tenants, each with a network 10.0.0.0/24 and VMs web and client, on the same two hosts");
+  teller.say(
+      "Two tenants, each with a network 10.0.0.0/24 and VMs web and client, on the same two hosts");
   PENSTOCK_CHECK(stage.up_file(shipped("examples/two-tenants.yaml")));
   const auto acme = stage.address("acme/web"), globex = stage.address("globex/web");
   teller.detail(fmt::format("acme/web is {}, globex/web is {}", acme, globex));
@@ -35,14 +37,17 @@ Status tell_equal_addresses(Stage& stage) {
   for (const std::string tenant : {"acme", "globex"}) {
     std::string heard;
     Stage::soon([&] { return !(heard = asked(stage, tenant + "/client", acme)).empty(); }, 5s);
-    teller.check(heard == "this is " + tenant + "\n", fmt::format("{}/client hears its own tenant's server", tenant));
+    teller.check(heard == "this is " + tenant + "\n",
+                 fmt::format("{}/client hears its own tenant's server", tenant));
   }
 
   teller.say("acme's server goes; globex has no part in it");
   auto admin = PENSTOCK_TRY(stage.lab().api());
   PENSTOCK_CHECK(admin.remove({"vms", "acme", "web"}, true, {false, true, 10s}));
-  teller.check(asked(stage, "acme/client", acme).empty(), "nobody answers acme/client at that address any more");
-  teller.check(asked(stage, "globex/client", acme) == "this is globex\n", "globex/client still hears globex");
+  teller.check(asked(stage, "acme/client", acme).empty(),
+               "nobody answers acme/client at that address any more");
+  teller.check(asked(stage, "globex/client", acme) == "this is globex\n",
+               "globex/client still hears globex");
 
   teller.say("An address that only globex has");
   const auto lonely = stage.address("globex/lonely");

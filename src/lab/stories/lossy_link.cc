@@ -20,10 +20,12 @@ struct Measured {
 // Pings count times a second 200 and reads ping's own lines.
 Measured measure(Stage& stage, const std::string& from, const std::string& to, int count) {
   const auto output =
-      stage.run(from, fmt::format("ping -i 0.005 -c {} -W 1 {}", count, to), count * 5 * 4 + 10'000).text;
+      stage.run(from, fmt::format("ping -i 0.005 -c {} -W 1 {}", count, to), count * 5 * 4 + 10'000)
+          .text;
   Measured measured;
   std::smatch match;
-  static const std::regex kCounts("([0-9]+) packets transmitted, ([0-9]+) received(, \\+([0-9]+) duplicates)?");
+  static const std::regex kCounts(
+      "([0-9]+) packets transmitted, ([0-9]+) received(, \\+([0-9]+) duplicates)?");
   if (std::regex_search(output, match, kCounts)) {
     measured.sent = std::stoi(match[1]);
     measured.received = std::stoi(match[2]);
@@ -69,7 +71,8 @@ Status tell_lossy_link(Stage& stage) {
                "the round trip is 20 ms longer");
   teller.check(late.received == kPings, "and nothing is lost");
   const auto near = measure(stage, "acme/near", web, 100);
-  teller.check(near.received == 100 && near.median_ms < 5, "VMs of one host do not notice: their packets do not leave it");
+  teller.check(near.received == 100 && near.median_ms < 5,
+               "VMs of one host do not notice: their packets do not leave it");
 
   teller.say("penstock lab link set h1-rack-a --loss 10% --duplicate 5% --seed 7");
   Impairment bad{.loss = Share{100'000}, .duplicate = Share{50'000}, .delay = 10ms, .seed = 7};
@@ -89,8 +92,9 @@ Status tell_lossy_link(Stage& stage) {
   PENSTOCK_CHECK(links.set({{"h1-rack-a", {}}}, false));
   const auto mended = measure(stage, "acme/far", web, kPings);
   show(mended);
-  teller.check(mended.received == kPings && mended.duplicates == 0 && mended.median_ms < good.median_ms + 5,
-               "as good as before");
+  teller.check(
+      mended.received == kPings && mended.duplicates == 0 && mended.median_ms < good.median_ms + 5,
+      "as good as before");
   return {};
 }
 

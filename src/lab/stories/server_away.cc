@@ -29,10 +29,11 @@ Json firewall_definition() {
 }
 
 Json profile() {
-  return {{"kind", "ServiceProfile"},
-          {"metadata", {{"name", "ping-only"}}},
-          {"spec",
-           {{"definition", "ping-only"}, {"published", true}, {"availability", {{"everyone", true}}}}}};
+  return {
+      {"kind", "ServiceProfile"},
+      {"metadata", {{"name", "ping-only"}}},
+      {"spec",
+       {{"definition", "ping-only"}, {"published", true}, {"availability", {{"everyone", true}}}}}};
 }
 
 Json enablement() {
@@ -57,12 +58,14 @@ Pings counted(const std::string& said) {
 
 Status tell_server_away(Stage& stage) {
   auto& teller = stage.teller;
-  teller.say("Two hosts, VMs web and near on h1, far on h2; a firewall on web that lets only ping in");
+  teller.say(
+      "Two hosts, VMs web and near on h1, far on h2; a firewall on web that lets only ping in");
   PENSTOCK_CHECK(stage.up_file(shipped("examples/figure1.yaml")));
   auto& lab = stage.lab();
   auto admin = PENSTOCK_TRY(lab.api());
   const auto web = stage.address("acme/web");
-  const auto near = PENSTOCK_TRY(lab.enter("acme/near"));  // asked now: later nobody can say where it is
+  const auto near =
+      PENSTOCK_TRY(lab.enter("acme/near"));  // asked now: later nobody can say where it is
   const auto in_near = [&](const std::string& command) {
     auto spec = near;
     spec.words = {"/bin/sh", "-c", command};
@@ -108,8 +111,7 @@ Status tell_server_away(Stage& stage) {
   teller.check(again.get({"enablements", "acme", "web-ping-only"}).has_value(),
                "it kept what it had acknowledged");
   PENSTOCK_CHECK(again.remove({"enablements", "acme", "web-ping-only"}, false, {false, true, 15s}));
-  teller.check(Stage::soon(http, 10s),
-               "and a change reaches the host again: HTTP passes");
+  teller.check(Stage::soon(http, 10s), "and a change reaches the host again: HTTP passes");
 
   teller.say("What the pings saw");
   for (const std::string from : {"near", "far"}) {

@@ -24,10 +24,10 @@ void Teller::detail(const std::string& text) {
 void Teller::check(bool good, const std::string& what) {
   ++checks_;
   if (!good) failures_.push_back(what);
-  console_.line(fmt::format("  {}  {}",
-                            good ? console_.paint(cli::Tone::kGood, "ok    ")
-                                 : console_.paint(cli::Tone::kBad, "FAILED"),
-                            what));
+  console_.line(fmt::format(
+      "  {}  {}",
+      good ? console_.paint(cli::Tone::kGood, "ok    ") : console_.paint(cli::Tone::kBad, "FAILED"),
+      what));
 }
 
 double Teller::seconds() const {

@@ -1,5 +1,5 @@
-// What a story stands on: a lab of its own, a narrator, checks that go on after a failure so that one
-// run shows all, and commands in nodes.
+// What a story stands on: a lab of its own, a narrator, checks that go on after a failure so that
+// one run shows all, and commands in nodes.
 #pragma once
 
 #include <chrono>

@@ -31,8 +31,9 @@ Result<SniffPlace> place_of(const Lab& lab, const std::string& text) {
 }
 
 Result<linux_net::Fd> open_output(const std::string& file) {
-  linux_net::Fd fd(file == "-" ? dup(STDOUT_FILENO)
-                               : open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  linux_net::Fd fd(file == "-"
+                       ? dup(STDOUT_FILENO)
+                       : open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
   if (!fd) return fail_errno(errno, file);
   return fd;
 }
@@ -79,12 +80,14 @@ Result<Exit> capture(Invocation& inv, const Options& options) {
 
 void add_capture(Below& below) {
   auto options = std::make_shared<Options>();
-  auto& verb = below.add("capture", "packets of nodes into a pcapng file, several nodes at once",
-                         {"penstock lab capture h1:eth0 -o h1.pcapng --for 10s",
-                          "penstock lab capture acme/web h1 --filter 'tcp port 80' -o - | tcpdump -nr -"});
+  auto& verb =
+      below.add("capture", "packets of nodes into a pcapng file, several nodes at once",
+                {"penstock lab capture h1:eth0 -o h1.pcapng --for 10s",
+                 "penstock lab capture acme/web h1 --filter 'tcp port 80' -o - | tcpdump -nr -"});
   verb.app->add_option("node", options->places, "NODE: all its interfaces; or NODE:INTERFACE")
       ->required();
-  verb.app->add_option("-o,--output", options->file, "the file, or - for standard output")->required();
+  verb.app->add_option("-o,--output", options->file, "the file, or - for standard output")
+      ->required();
   verb.app->add_option("-f,--filter", options->filter, "expression of tcpdump (pcap-filter(7))");
   verb.app->add_option("-c,--count", options->packets, "end after so many packets");
   verb.app->add_option("--for", options->time, "end after this time: 500ms, 10s, 2m");

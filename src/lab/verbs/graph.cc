@@ -24,7 +24,8 @@ Result<Graph> running(const std::string& name) {
   std::vector<Json> objects;
   auto api = PENSTOCK_TRY(lab.api());
   for (const auto* plural : {"networks", "vms"})
-    for (const auto& object : PENSTOCK_TRY(api.list({plural, "", ""}, ""))) objects.push_back(object);
+    for (const auto& object : PENSTOCK_TRY(api.list({plural, "", ""}, "")))
+      objects.push_back(object);
   return graph_of(lab.topology(), objects, links);
 }
 

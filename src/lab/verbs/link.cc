@@ -130,7 +130,8 @@ Result<Exit> list(Invocation& inv, const LabChoice& choice, const cli::OutputOpt
   for (const auto& state : states) {
     const bool any = state.impairments.any();
     broken = broken || state.broken;
-    table.add({state.link, any ? state.impairments.text() + (state.broken ? " (relay died)" : "") : "-",
+    table.add({state.link,
+               any ? state.impairments.text() + (state.broken ? " (relay died)" : "") : "-",
                any ? count_text(state, false) : "-", any ? count_text(state, true) : "-"});
   }
   inv.console().write(table.text());
@@ -158,9 +159,8 @@ void add_link(Below& below) {
       ->required();
   const auto fields = impairment_fields();
   for (std::size_t i = 0; i < fields.size(); ++i)
-    set_verb.app
-        ->add_option(fmt::format("--{}", fields[i].word), set_options->values[i],
-                     fmt::format("{}: {}", fields[i].example, fields[i].meaning));
+    set_verb.app->add_option(fmt::format("--{}", fields[i].word), set_options->values[i],
+                             fmt::format("{}: {}", fields[i].example, fields[i].meaning));
   set_verb.app->add_option("--direction", set_options->direction, "both, in (to the node) or out")
       ->check(CLI::IsMember({"both", "in", "out"}));
   set_options->lab.declare(set_verb);

@@ -46,10 +46,10 @@ std::vector<std::string> files_of(const std::vector<std::string>& given) {
 }
 
 void tell(cli::Console& console, const Verdict& verdict) {
-  console.line(fmt::format("{}  {:<40} {:5.1f} s  {}",
-                           verdict.passed() ? console.paint(Tone::kGood, "ok    ")
-                                            : console.paint(Tone::kBad, "FAILED"),
-                           verdict.name, verdict.time.count(), verdict.file));
+  console.line(fmt::format(
+      "{}  {:<40} {:5.1f} s  {}",
+      verdict.passed() ? console.paint(Tone::kGood, "ok    ") : console.paint(Tone::kBad, "FAILED"),
+      verdict.name, verdict.time.count(), verdict.file));
   if (verdict.passed()) return;
   console.line(fmt::format("        {}  {}", verdict.place, verdict.failure));
   std::istringstream output(verdict.output);
@@ -63,11 +63,12 @@ Result<Exit> run_all(Invocation& inv, const std::vector<Scenario>& scenarios,
   std::size_t expectations = 0, failed = 0;
   for (std::size_t i = 0; i < scenarios.size(); ++i) {
     verdicts.push_back(run_scenario(
-        scenarios[i], {.lab = labs[i], .keep_failed = options.keep, .progress = [&](const std::string& step) {
-                         if (options.verbose) console.note("        " + step);
-                         console.progress(fmt::format("{} of {}  {}: {}", i + 1, scenarios.size(),
-                                                      scenarios[i].name, step));
-                       }}));
+        scenarios[i],
+        {.lab = labs[i], .keep_failed = options.keep, .progress = [&](const std::string& step) {
+           if (options.verbose) console.note("        " + step);
+           console.progress(
+               fmt::format("{} of {}  {}: {}", i + 1, scenarios.size(), scenarios[i].name, step));
+         }}));
     tell(console, verdicts.back());
     expectations += verdicts.back().expectations;
     failed += !verdicts.back().passed();
@@ -76,10 +77,11 @@ Result<Exit> run_all(Invocation& inv, const std::vector<Scenario>& scenarios,
       console.try_next("penstock lab status " + labs[i]);
     }
   }
-  console.line(failed == 0 ? console.paint(Tone::kGood, fmt::format("passed: {} scenarios, {} expectations",
-                                                                    scenarios.size(), expectations))
-                           : console.paint(Tone::kBad, fmt::format("FAILED: {} of {} scenarios", failed,
-                                                                   scenarios.size())));
+  console.line(failed == 0
+                   ? console.paint(Tone::kGood, fmt::format("passed: {} scenarios, {} expectations",
+                                                            scenarios.size(), expectations))
+                   : console.paint(Tone::kBad, fmt::format("FAILED: {} of {} scenarios", failed,
+                                                           scenarios.size())));
   if (!options.junit.empty()) {
     std::ofstream file(options.junit);
     file << junit_xml(verdicts);
@@ -126,7 +128,8 @@ void add_test(Below& below) {
   auto& verb = below.add("test", "run scenario files: 0 passed, 1 failed, 2 nothing tested",
                          {"penstock lab test tests/scenarios/files",
                           "penstock lab test web.scenario --keep --junit results.xml"});
-  verb.app->add_option("file", options->files, "files, or folders with *.scenario (docs/scenarios.md)")
+  verb.app
+      ->add_option("file", options->files, "files, or folders with *.scenario (docs/scenarios.md)")
       ->required();
   verb.app->add_option("--junit", options->junit, "write JUnit XML to this file");
   verb.app->add_flag("--keep", options->keep, "leave the labs of failed scenarios up");

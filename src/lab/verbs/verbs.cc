@@ -39,7 +39,8 @@ namespace {
 
 std::vector<std::string> labs_meant(const std::vector<std::string>& typed) {
   const auto labs = Folder::all_labs();
-  if (!typed.empty() && std::ranges::find(labs, typed.front()) != labs.end()) return {typed.front()};
+  if (!typed.empty() && std::ranges::find(labs, typed.front()) != labs.end())
+    return {typed.front()};
   return labs;
 }
 
