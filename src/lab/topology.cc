@@ -80,7 +80,7 @@ class Builder {
 
   void routers() {
     if (list("routers").empty()) {
-      Node router{.name = kRouterNode, .kind = NodeKind::kRouter};
+      Node router(kRouterNode, NodeKind::kRouter);
       names_.insert(router.name);
       for (std::size_t i = 0; i < topology_.networks.size(); ++i) attach(router, i, "networks");
       topology_.routers.push_back(std::move(router));
@@ -99,7 +99,7 @@ class Builder {
   void server() {
     const auto entry = file_.contains("server") ? file_.at("server") : Json::object();
     names_.insert(kServerNode);
-    topology_.server = {.name = kServerNode, .kind = NodeKind::kServer};
+    topology_.server = Node(kServerNode, NodeKind::kServer);
     attach_one(topology_.server, entry, "server");
   }
 
@@ -185,7 +185,7 @@ class Builder {
   }
 
   Node named(const Json& entry, NodeKind kind, const std::string& path, std::int64_t number = 1) {
-    Node node{.name = entry.value("name", ""), .kind = kind};
+    Node node(entry.value("name", ""), kind);
     if (entry.contains("count")) node.name += std::to_string(number);
     node.commands = entry.value("commands", std::vector<std::string>{});
     // The fabric is a namespace beside those of the nodes.

@@ -37,6 +37,9 @@ enum class NodeKind { kRouter, kServer, kHost, kRemote, kDevice };
 std::string_view name(NodeKind);  // "remote system"
 
 struct Node {
+  Node() = default;
+  Node(std::string its_name, NodeKind its_kind) : name(std::move(its_name)), kind(its_kind) {}
+
   std::string name;
   NodeKind kind = NodeKind::kRemote;
   std::vector<Attachment> attachments;  // devices behind a host: none

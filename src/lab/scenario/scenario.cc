@@ -127,7 +127,9 @@ class Parser {
   void step(std::vector<Step>& into, std::size_t indent) {
     const auto line = lines_[next_++];
     const auto [word, rest] = split(line.text);
-    Step step{.line = line.number, .text = line.text};
+    Step step;
+    step.line = line.number;
+    step.text = line.text;
     if (word == "exec" || word == "start") {
       step.kind = word == "exec" ? Step::Kind::kExec : Step::Kind::kStart;
       // VMs are TENANT/NAME: the first ": " is ours, whatever the command holds.
