@@ -24,9 +24,9 @@ struct Share {
 };
 
 struct Impairment {
-  Share loss;                           // frames that vanish
-  Share duplicate;                      // frames that arrive twice
-  Share reorder;                        // frames that a few later ones overtake
+  Share loss{};                         // frames that vanish
+  Share duplicate{};                    // frames that arrive twice
+  Share reorder{};                      // frames that a few later ones overtake
   std::chrono::microseconds delay{0};   // of every frame
   std::chrono::microseconds jitter{0};  // the delay varies by so much to both sides, evenly; frames
                                         // stay in order
