@@ -44,7 +44,7 @@ struct Impairment {
 
 // Seen from the node: `in` is towards it.
 struct Impairments {
-  Impairment in, out;
+  Impairment in{}, out{};
   bool operator==(const Impairments&) const = default;
 
   bool any() const { return in.any() || out.any(); }

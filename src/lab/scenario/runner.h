@@ -15,9 +15,9 @@ struct Verdict {
   std::size_t expectations = 0;  // that were judged
   std::chrono::duration<double> time{0};
   // Of the first thing that went wrong; empty: passed.
-  std::string place;    // "web.scenario:12"
-  std::string failure;  // "expect exit 0: exit 1"
-  std::string output;   // of the command it was about
+  std::string place{};    // "web.scenario:12"
+  std::string failure{};  // "expect exit 0: exit 1"
+  std::string output{};   // of the command it was about
 
   bool passed() const { return failure.empty(); }
 };
