@@ -406,6 +406,9 @@ void Api::enable(std::string secret, v1::EnableRequest request, Done<v1::EnableR
         *response.mutable_outcome() =
             outcome_of(answered.outcome, *answered.writes[0], *answered.outcomes[0]);
         *response.mutable_enablement() = object_of(answered, *answered.writes[0]).enablement();
+        for (const auto& condition : response.enablement().status().conditions())
+          if (condition.type() == "Overridden")
+            response.mutable_outcome()->add_warnings(condition.message());
         return response;
       },
       std::move(done));

@@ -237,6 +237,88 @@ TEST(Api, ListsArePagedAtOneRevision) {
   EXPECT_FALSE(list());
 }
 
+TEST(Api, AnEnablementThatAnotherGoesBeforeSaysSo) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"Enablement","metadata":{"name":"nic","tenant":"acme"},"spec":{"profile":"office","level":"strict","nic":{"vm":"web-1","nic":"eth0"}}})"));
+  v1::WriteOptions wait;
+  wait.set_wait_applied(true);
+  const auto enabled = World::must(world.enable("web-1", wait));
+  ASSERT_EQ(enabled.outcome().warnings_size(), 1);
+  EXPECT_EQ(
+      enabled.outcome().warnings(0),
+      "on web-1 office is on through acme/nic at level strict: NIC goes before VM before pool "
+      "before network");
+  const auto& status = enabled.enablement().status();
+  EXPECT_EQ(status.protected_(), 0);
+  EXPECT_EQ(status.overridden(), 1);
+  const auto& ready = status.conditions(1);
+  EXPECT_EQ(ready.type(), "Ready");
+  EXPECT_EQ(ready.status(), v1::Condition::FALSE);
+  EXPECT_EQ(ready.reason(), "Overridden");
+  const auto first = World::must(world.get("Enablement", "acme", "nic")).enablement().status();
+  EXPECT_EQ(first.protected_(), 1);
+  EXPECT_EQ(first.overridden(), 0);
+  World::must(world.erase("Enablement", "acme", "nic"));
+  world.run_for(std::chrono::milliseconds(50));
+  const auto name = enabled.enablement().metadata().name();
+  const auto now = World::must(world.get("Enablement", "acme", name)).enablement().status();
+  EXPECT_EQ(now.protected_(), 1);
+  EXPECT_EQ(now.overridden(), 0);
+}
+
+TEST(Api, OnlyAnAdministratorChangesWhatPublishedProfilesRun) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"vera"},"spec":{"roles":[{"role":"VENDOR","vendor":"v"}]}})"));
+  const auto vera = world.token_for_user("vera");
+  const auto definition = [](const std::string& name, const std::string& action) {
+    return R"({"kind":"ServiceDefinition","metadata":{"name":")" + name +
+           R"("},"spec":{"vendor":"v","serviceName":"fw","version":"2","levels":[{"name":"basic"},{"name":"strict"}],
+           "insertionPoint":"VIRTUAL_SWITCH","filter":{"rules":[{"name":"r","action":")" +
+           action + R"("}]}}})";
+  };
+  const auto refused = world.put(definition("fw", "ALLOW"), vera);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kPermissionDenied);
+  EXPECT_NE(refused.error().message.find("office"), std::string::npos) << refused.error().message;
+  World::must(world.put(definition("fw-2", "ALLOW"), vera));
+  World::must(world.put(definition("fw-2", "DENY"), vera));
+  World::must(world.enable("web-1"));
+  const auto done = World::must(world.put(definition("fw", "ALLOW")));
+  ASSERT_EQ(done.outcome().warnings_size(), 1);
+  EXPECT_EQ(done.outcome().warnings(0), "published profiles follow at once: office; 1 enablement");
+}
+
+TEST(Api, WhoMayNotWriteIsToldSoAndNotThatItDoesNotExist) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"vera"},"spec":{"roles":[{"role":"VENDOR","vendor":"else"}]}})"));
+  const auto vera = world.token_for_user("vera");
+  const auto code = [&](const std::string& json) { return world.put(json, vera).error().code; };
+  const auto profile = [](const std::string& name) {
+    return R"({"kind":"ServiceProfile","metadata":{"name":")" + name +
+           R"("},"spec":{"definition":"fw"}})";
+  };
+  EXPECT_EQ(code(profile("office")), Code::kPermissionDenied);
+  EXPECT_EQ(code(profile("nothing")), Code::kPermissionDenied) << "the same for what is not there";
+  const auto definition = [](const std::string& name, const std::string& vendor) {
+    return R"({"kind":"ServiceDefinition","metadata":{"name":")" + name +
+           R"("},"spec":{"vendor":")" + vendor +
+           R"(","serviceName":"s","version":"1","draft":true}})";
+  };
+  EXPECT_EQ(code(definition("fw", "else")), Code::kPermissionDenied) << "the name is taken";
+  World::must(world.put(definition("mine", "else"), vera));
+  EXPECT_EQ(code(definition("mine", "v")), Code::kPermissionDenied);
+  EXPECT_EQ(
+      code(R"({"kind":"VirtualNetwork","metadata":{"name":"blue","tenant":"acme"},"spec":{}})"),
+      Code::kNotFound)
+      << "of tenants elsewhere nothing is known";
+}
+
 TEST(Api, WatchSendsWhatIsThereThenChangesAndStatus) {
   Tunables tunables;
   tunables.watch_history_max = 16;

@@ -3,7 +3,8 @@
 //
 //   administrator          everything
 //   tenant administrator   networks, VMs, pools, enablements of the tenant
-//   VM owner               sees own VMs, their flows, own pools, the tenant's networks and catalog; enables and
+//   VM owner               sees own VMs, their flows, own pools, the tenant's networks and catalog;
+//   enables and
 //                          disables on VMs, pools and networks it owns, and on pools that name only
 //                          VMs it owns. What has no owner is the tenant administrators'.
 //   vendor                 definitions of its vendor name

@@ -168,6 +168,10 @@ void Explainer::enablement(const ObjectKey& key, const v1::Enablement& enablemen
                                             enablement.spec().profile()));
     line.set_decisive(true);
   }
+  for (const auto& condition : status.conditions())
+    if (condition.type() == "Overridden")
+      add(response, condition.message() + "   <-- this enablement does nothing there")
+          .set_decisive(true);
   if (!unprotected.empty())
     response.add_hints(fmt::format("penstock explain vm {}/{}", key.tenant, unprotected));
   else

@@ -57,6 +57,12 @@ void set_time(google::protobuf::Timestamp& stamp, WallTime time) {
   stamp.set_nanos(static_cast<int>(time.since_epoch.count() % 1'000'000'000));
 }
 
+// Whether the enablement is about this NIC of a VM that it covers.
+bool concerns(const v1::EnablementSpec& spec, const v1::Nic& nic) {
+  if (spec.has_nic()) return spec.nic().nic() == nic.name();
+  return !spec.has_network() || spec.network() == nic.network();
+}
+
 std::string port_item(std::uint32_t id) {
   return fmt::format("60/port/{}", id);
 }
@@ -317,6 +323,17 @@ void StatusBook::fill_profile(const Snapshot& snapshot, const ObjectKey& key,
     ready_by(status.mutable_conditions(), status.rollout());
 }
 
+std::optional<v1::StepIntent> StatusBook::step_instead(const Snapshot& snapshot,
+                                                       const ObjectKey& key,
+                                                       const v1::Enablement& enablement,
+                                                       const v1::VirtualMachine& vm,
+                                                       const v1::Nic& nic) const {
+  for (auto& step : compiler_.steps_of(snapshot, vm, nic))
+    if (step.profile() == enablement.spec().profile() && step.enablement() != key.text())
+      return std::move(step);
+  return std::nullopt;
+}
+
 void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
                                  v1::Enablement& enablement) const {
   auto& status = *enablement.mutable_status();
@@ -324,19 +341,41 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
   *status.mutable_rollout() = rollout(snapshot, key);
   *status.mutable_enabled_at() = enablement.metadata().created_at();
   const auto vms = covered_vms(snapshot, enablement);
-  int is_protected = 0, running = 0;
+  int is_protected = 0, running = 0, overridden = 0;
+  std::string instead;  // where something else goes first
   for (const auto& name : vms) {
     const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, name);
-    if (!vm || host_of(*vm).empty()) continue;
-    ++running;
-    bool all = true;
-    for (const auto& nic : vm->spec().nics())
+    if (!vm) continue;
+    bool all = true, own = true;
+    for (const auto& nic : vm->spec().nics()) {
+      if (!concerns(enablement.spec(), nic)) continue;
+      if (const auto step = step_instead(snapshot, key, enablement, *vm, nic)) {
+        own = false;
+        if (instead.empty())
+          instead = fmt::format("on {} {} is on through {} at level {}", name, step->profile(),
+                                step->enablement(), step->level());
+      }
       all = all && sessions_.state(host_of(*vm), port_item(nic.port_id())) == ItemState::kApplied;
-    is_protected += all;
+    }
+    overridden += !own;
+    if (host_of(*vm).empty()) continue;
+    ++running;
+    is_protected += all && own;
   }
   status.set_vms(static_cast<int>(vms.size()));
   status.set_protected_(is_protected);
-  if (running == 0)
+  status.set_overridden(overridden);
+  if (overridden > 0) {
+    instead += overridden > 1 ? fmt::format(", and {} more", overridden - 1) : "";
+    auto& condition = *status.add_conditions();
+    condition.set_type("Overridden");
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason("GoesFirst");
+    condition.set_message(instead + ": NIC goes before VM before pool before network");
+  }
+  if (overridden > 0 && overridden == static_cast<int>(vms.size()))
+    condition(status.mutable_conditions(), v1::Condition::FALSE, "Overridden", instead);
+  else if (running == 0)
     condition(status.mutable_conditions(), v1::Condition::TRUE, "NoneRunning",
               vms.empty() ? "it covers no VM now" : "none of its VMs is running");
   else

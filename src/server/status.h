@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,10 @@ class StatusBook {
   void fill_vm(const Snapshot&, const ObjectKey&, v1::VirtualMachine&) const;
   void fill_profile(const Snapshot&, const ObjectKey&, v1::ServiceProfile&) const;
   void fill_enablement(const Snapshot&, const ObjectKey&, v1::Enablement&) const;
+  // What the NIC has of the same profile through another enablement, which then goes first.
+  std::optional<v1::StepIntent> step_instead(const Snapshot&, const ObjectKey&,
+                                             const v1::Enablement&, const v1::VirtualMachine&,
+                                             const v1::Nic&) const;
 
   const HostSessions& sessions_;
   Compiler& compiler_;

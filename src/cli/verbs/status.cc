@@ -13,10 +13,14 @@ void show(Console& console, const Json& status) {
   std::size_t applied = 0;
   for (const auto& host : hosts) applied += at(host, "state") == "APPLIED";
   const bool good = problems.empty() && applied == hosts.size();
-  console.line(
-      fmt::format("{}: {} of {} hosts applied; revision {}",
-                  good ? console.paint(Tone::kGood, "ok") : console.paint(Tone::kBad, "not ok"),
-                  applied, hosts.size(), number_at(at(status, "revision"))));
+  if (hosts.empty() && good)  // there are none, or this user does not see them
+    console.line(fmt::format("{}: the server answers; revision {}",
+                             console.paint(Tone::kGood, "ok"), number_at(at(status, "revision"))));
+  else
+    console.line(
+        fmt::format("{}: {} of {} hosts applied; revision {}",
+                    good ? console.paint(Tone::kGood, "ok") : console.paint(Tone::kBad, "not ok"),
+                    applied, hosts.size(), number_at(at(status, "revision"))));
   for (const auto& problem : problems) console.line("  problem: " + text_at(problem));
   for (const auto& host : hosts) {
     if (at(host, "state") == "APPLIED") continue;
@@ -34,7 +38,9 @@ void show(Console& console, const Json& status) {
                            number_at(at(status, "epoch")), text_at(at(status, "incarnation"))));
   if (const auto listening = text_at(at(status, "listening")); !listening.empty())
     console.line("  " + listening);
-  console.try_next(good ? "penstock get hosts" : "penstock get events");
+  console.try_next(!good           ? "penstock get events"
+                   : hosts.empty() ? "penstock get vms -A"
+                                   : "penstock get hosts");
 }
 
 }  // namespace

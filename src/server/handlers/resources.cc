@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <google/protobuf/util/message_differencer.h>
+
 #include "server/handlers/catalog.h"
 #include "server/secret.h"
 
@@ -166,6 +168,60 @@ void give_secret(const PlanContext& context, Admission& admission, Write& write)
 
 }  // namespace
 
+namespace {
+
+// Who writes names what shall be, so "does not exist" is no answer, whether the object can be seen
+// or not.
+Status may_replace(const PlanContext& context, const ObjectKey& key, const Message& existing,
+                   const Message& proposed) {
+  const auto& snapshot = context.snapshot;
+  const auto& who = context.who;
+  if (auto may = authorize(snapshot, who, Action::kUpdate, key, &existing); !may) {
+    if (may.error().code != Code::kNotFound) return may;
+    PENSTOCK_CHECK(authorize(snapshot, who, Action::kCreate, key, &proposed));
+    return fail(Code::kPermissionDenied,
+                fmt::format("the name of {} is taken, and user {} may not change it",
+                            key.describe(), who.name),
+                "choose another name");
+  }
+  auto may = authorize(snapshot, who, Action::kUpdate, key, &proposed);
+  if (!may && may.error().code == Code::kNotFound)
+    return fail(
+        Code::kPermissionDenied,
+        fmt::format("user {} may not make {} what the request says", who.name, key.describe()),
+        "it would not be one of the user's own any more");
+  return may;
+}
+
+// A definition that profiles are made of is what runs in switches. The profile is the
+// administrator's word that it may, so only an administrator changes what it stands for.
+Status may_change_what_runs(const PlanContext& context, const Message& existing, Write& write) {
+  const auto* before = dynamic_cast<const v1::ServiceDefinition*>(&existing);
+  if (!before) return {};
+  const auto& after = static_cast<const v1::ServiceDefinition&>(*write.object);
+  if (google::protobuf::util::MessageDifferencer::Equals(before->spec(), after.spec())) return {};
+  std::string published;
+  std::size_t enablements = 0;
+  for (const auto& name : context.snapshot.profiles_of_definition(before->metadata().name())) {
+    const auto profile = context.snapshot.find<v1::ServiceProfile>(name);
+    if (!profile || !profile->spec().published()) continue;
+    published += (published.empty() ? "" : ", ") + name;
+    enablements += context.snapshot.enablements_of_profile(name).size();
+  }
+  if (published.empty()) return {};
+  if (!context.who.administrator())
+    return fail(Code::kPermissionDenied,
+                fmt::format("{} is what the published profiles {} run: only an administrator may "
+                            "change it",
+                            write.key.describe(), published),
+                "submit the new version under another name, or ask an administrator to apply it");
+  write.warnings.push_back(fmt::format("published profiles follow at once: {}; {} enablement{}",
+                                       published, enablements, enablements == 1 ? "" : "s"));
+  return {};
+}
+
+}  // namespace
+
 Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bool must_be_new,
                          Write& write) {
   const auto& kind = kind_of(proposed);
@@ -176,8 +232,7 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
   const auto existing = key.name.empty() ? nullptr : context.snapshot.find(key);
   write.key = key;
   if (existing) {
-    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kUpdate, key, existing.get()));
-    PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kUpdate, key, &proposed));
+    PENSTOCK_CHECK(may_replace(context, key, *existing, proposed));
     if (must_be_new) return exists_already(key);
   } else {
     PENSTOCK_CHECK(authorize(context.snapshot, context.who, Action::kCreate, key, &proposed));
@@ -198,6 +253,8 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
   }
   write.object = admission.object;
   write.warnings = std::move(admission.warnings);
+  if (existing && admission.changed)
+    PENSTOCK_CHECK(may_change_what_runs(context, *existing, write));
   write.change = admission.created   ? v1::WriteOutcome::CREATED
                  : admission.changed ? v1::WriteOutcome::UPDATED
                                      : v1::WriteOutcome::UNCHANGED;

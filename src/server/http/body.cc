@@ -42,12 +42,13 @@ Result<Json> body_tree(const HttpRequest& request) {
               "send many to POST /v1:batch");
 }
 
-Result<Json> batch_tree(const HttpRequest& request) {
+Result<Json> batch_tree(const HttpRequest& request, std::int64_t atomic_max) {
   if (media_type(request) != kYamlType) return body_tree(request);
   Json items = Json::array();
   for (auto& document : PENSTOCK_TRY(yaml_documents(request.body)))
     items.push_back({{"put", std::move(document)}});
-  return Json{{"items", std::move(items)}};
+  const bool atomic = static_cast<std::int64_t>(items.size()) <= atomic_max;
+  return Json{{"items", std::move(items)}, {"atomic", atomic}};
 }
 
 }  // namespace penstock

@@ -17,7 +17,8 @@ std::string media_type(const HttpRequest&);
 // What is wrong with the text comes with line and column. No body: an empty object. Of YAML exactly
 // one document.
 Result<Json> body_tree(const HttpRequest&);
-// A batch: {"items": [...]}, or in YAML one document an object, each to be put.
-Result<Json> batch_tree(const HttpRequest&);
+// A batch: {"items": [...]}, or in YAML one document an object, each to be put; all or nothing when
+// they are no more than `atomic_max`.
+Result<Json> batch_tree(const HttpRequest&, std::int64_t atomic_max);
 
 }  // namespace penstock

@@ -72,6 +72,14 @@ struct Gateway::Exchange {
     else
       refuse(result.error());
   }
+  // 207 (RFC 4918 section 11.1): look at the items, one of them failed.
+  void answer_batch(const Result<v1::BatchResponse>& answer) {
+    if (!answer) return refuse(answer.error());
+    const bool whole =
+        std::ranges::none_of(answer->items(), [](const auto& item) { return item.has_error(); });
+    responder->reply(whole ? 200 : 207, kJsonType,
+                     encode_text(*answer, {.with_secrets = true}) + "\n");
+  }
   template <typename T>
   static std::move_only_function<void(Result<T>)> to(std::shared_ptr<Exchange> self) {
     return [self = std::move(self)](Result<T> result) { self->answer(result); };
@@ -205,8 +213,10 @@ bool Gateway::special(const ExchangePtr& exchange) {
   if (is({"v1:batch"})) {
     v1::BatchRequest request;
     if (need("POST") && good(exchange->known({}, true)) &&
-        good(exchange->decode_tree(batch_tree(exchange->request), request)))
-      api_.batch(exchange->secret, std::move(request), Exchange::to<v1::BatchResponse>(exchange));
+        good(exchange->decode_tree(
+            batch_tree(exchange->request, runtime_.tunables().store_txn_max_ops), request)))
+      api_.batch(exchange->secret, std::move(request),
+                 [exchange](Result<v1::BatchResponse> answer) { exchange->answer_batch(answer); });
     return true;
   }
   if (is({"v1:explain"})) {
