@@ -68,14 +68,16 @@ PS_INLINE int ps_refuse(struct __sk_buff* skb, struct ps_work* w, int reason) {
 }
 
 // Ingress of a port's device: what the VM sends.
-SEC("tc") int from_port(struct __sk_buff* skb) {
+PS_PROGRAM(from_port, 0, PS_TRACED_FROM_PORT) {
   struct ps_work* w = ps_begin(skb, 0, 1);
   if (!w) return TC_ACT_SHOT;
   const struct ps_port* port = ps_port_of_device(skb, w);
   if (!port) return ps_drop(w, PS_DROP_NO_PORT);
   w->vni = port->vni;
+  ps_note(w, PS_NOTE_PORT, 0, w->slot, port->port_id, 0);
   int reason = ps_parse_any(skb, w);
   if (ps_unlikely(reason)) return ps_drop(w, reason);
+  ps_note(w, PS_NOTE_PARSED, 0, 0, 0, 0);
   const struct ps_packet* p = &w->packet;
   if (ps_unlikely(!ps_mac_is(&p->src_mac, port->mac)) && !(port->flags & PS_PORT_ANY_MAC))
     return ps_drop(w, PS_DROP_SPOOFED_MAC);
@@ -84,6 +86,7 @@ SEC("tc") int from_port(struct __sk_buff* skb) {
     reason = ps_check_source(w);
     if (reason) return ps_drop(w, reason);
   }
+  ps_note(w, PS_NOTE_SENDER, 0, 0, 0, 0);
   if (ps_unlikely(p->flags & PS_PACKET_CONTROL)) {
     const int action = ps_control(skb, w);
     if (action != PS_PASS_ON) return action;
@@ -94,6 +97,7 @@ SEC("tc") int from_port(struct __sk_buff* skb) {
   if (!(p->flags & PS_PACKET_MULTICAST)) {
     to = ps_endpoint_of(w);
     if (ps_unlikely(!to)) return ps_drop(w, PS_DROP_UNKNOWN_MAC);
+    ps_note(w, PS_NOTE_ENDPOINT, 0, to->kind, to->port_id, 0);
     if (to->kind == PS_ENDPOINT_LOCAL) {
       receiver_slot = to->slot;
       if (ps_unlikely(receiver_slot == w->slot)) return ps_drop(w, PS_DROP_TO_SELF);
@@ -128,6 +132,7 @@ __attribute__((noinline)) int ps_take_tunnel(struct __sk_buff* skb, struct ps_wo
   struct bpf_tunnel_key key = {};
   if (!w) return PS_DROP_NO_TUNNEL;
   ps_zero(&w->sender, sizeof(w->sender));
+  if (ps_described_tunnel(w)) return 0;
   // The kernel says EPROTO when the outer header is of the other family than asked for.
   if (!bpf_skb_get_tunnel_key(skb, &key, sizeof(key), 0)) {
     const __u32 address = bpf_htonl(key.remote_ipv4);
@@ -162,15 +167,17 @@ PS_INLINE int ps_check_tunnel(struct ps_work* w) {
 }
 
 // Ingress of the vxlan device: what other hosts send.
-SEC("tc") int from_overlay(struct __sk_buff* skb) {
+PS_PROGRAM(from_overlay, 0, PS_TRACED_FROM_OVERLAY) {
   struct ps_work* w = ps_begin(skb, 0, 0);
   if (!w) return TC_ACT_SHOT;
   int reason = ps_take_tunnel(skb, w);
   if (reason) return ps_drop(w, reason);
   reason = ps_parse_any(skb, w);
   if (ps_unlikely(reason)) return ps_drop(w, reason);
+  ps_note(w, PS_NOTE_PARSED, 0, 0, 0, 0);
   reason = ps_check_tunnel(w);
   if (ps_unlikely(reason)) return ps_drop(w, reason);
+  ps_note(w, PS_NOTE_SENDER, 0, 0, 0, 0);
   const struct ps_packet* p = &w->packet;
   if (p->ethertype == PS_ETHERTYPE_ARP)
     return ps_drop(w, PS_DROP_ARP_UNKNOWN);  // answered at its origin
@@ -181,6 +188,7 @@ SEC("tc") int from_overlay(struct __sk_buff* skb) {
   const struct ps_port* port = bpf_map_lookup_elem(&ps_ports, &slot);
   if (ps_unlikely(!port || !port->port_id || port->vni != w->vni))
     return ps_drop(w, PS_DROP_PORT_GONE);
+  ps_note(w, PS_NOTE_ENDPOINT, 0, to->kind, to->port_id, 0);
   w->slot = slot;
   // The sender's host has checked this, unless it has not heard of a smaller MTU yet.
   if (ps_unlikely(port->mtu && w->length > port->mtu + PS_ETHERNET_BYTES && !skb->gso_size))
@@ -199,7 +207,7 @@ SEC("tc") int from_overlay(struct __sk_buff* skb) {
 
 // Egress of a port's device: what reaches the VM without having come through the two programs
 // above: copies of broadcasts, and packets of the host itself.
-SEC("tc") int to_port(struct __sk_buff* skb) {
+PS_PROGRAM(to_port, 1, PS_TRACED_TO_PORT) {
   if (skb->mark == PS_MARK_JUDGED || skb->mark == PS_MARK_HOST) {
     skb->mark = 0;
     return TC_ACT_OK;
@@ -209,8 +217,10 @@ SEC("tc") int to_port(struct __sk_buff* skb) {
   const struct ps_port* port = ps_port_of_device(skb, w);
   if (!port) return ps_drop(w, PS_DROP_NO_PORT);
   w->vni = port->vni;
+  ps_note(w, PS_NOTE_PORT, 0, w->slot, port->port_id, 0);
   int reason = ps_parse_any(skb, w);
   if (reason) return ps_drop(w, reason);
+  ps_note(w, PS_NOTE_PARSED, 0, 0, 0, 0);
   const struct ps_packet* p = &w->packet;
   const int fragment = p->flags & PS_FRAGMENT;
   // Fragments of a flooded datagram are remembered by their receiver: the sender's port is not
@@ -224,6 +234,7 @@ SEC("tc") int to_port(struct __sk_buff* skb) {
     if (reason) return ps_drop(w, reason);
   }
   if (fragment & PS_PACKET_FIRST_FRAGMENT) ps_fragment_remember(w, port->port_id);
+  ps_note(w, PS_NOTE_PASS, 0, 0, 0, 0);
   ps_count_port(w->slot, PS_IN, w->length);
   return TC_ACT_OK;
 }

@@ -83,6 +83,7 @@ PS_INLINE int ps_punt_frame(struct __sk_buff* skb, struct ps_work* w, const stru
     return ps_drop(w, PS_DROP_MALFORMED);
   }
   bpf_ringbuf_submit(punted, 0);
+  ps_note(w, PS_NOTE_PUNT, 0, kind, 0, 0);
   ps_count(PS_COUNT_PUNTED);
   return ps_drop(w, PS_DROP_PUNTED);
 }

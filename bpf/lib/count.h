@@ -4,7 +4,7 @@
 
 #include <linux/pkt_cls.h>
 
-#include "lib/maps.h"
+#include "lib/trace.h"
 
 PS_INLINE void ps_count(__u32 counter) {
   __u64* count = bpf_map_lookup_elem(&ps_counters, &counter);
@@ -22,6 +22,7 @@ PS_INLINE void ps_count_port(__u32 slot, int direction, __u32 length) {
 PS_INLINE int ps_drop(struct ps_work* w, int reason) {
   __u32 index = reason < PS_DROP_REASON_COUNT ? reason : PS_DROP_MALFORMED;
   __u32 slot = w->slot;
+  ps_note(w, PS_NOTE_DROP, 0, reason, 0, 0);
   struct ps_drop_count* drop = bpf_map_lookup_elem(&ps_drops, &index);
   if (drop) {
     drop->packets++;

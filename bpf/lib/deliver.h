@@ -9,6 +9,7 @@
 // To the VM of a port of this host.
 PS_INLINE int ps_to_local(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port,
                           __u32 slot) {
+  ps_note(w, PS_NOTE_LOCAL, 0, slot, port->port_id, 0);
   ps_count_port(slot, PS_IN, w->length);
   if (port->flags & PS_PORT_PEER) {
     // The stack took the frame for somebody else's when it arrived; at the peer nobody looks again,
@@ -47,6 +48,8 @@ __attribute__((noinline)) int ps_to_remote(struct __sk_buff* skb, struct ps_work
   if (!w || !to) return TC_ACT_SHOT;
   const __u32 overlay = ps_overlay_ifindex();
   if (!overlay || ps_set_tunnel(skb, w->vni, to)) return ps_drop(w, PS_DROP_NO_TUNNEL);
+  ps_note(w, PS_NOTE_REMOTE, 0, 0, 0, 0);
+  ps_note_vtep(w, to);
   ps_count(PS_COUNT_REMOTE);
   return bpf_redirect(overlay, 0);
 }
@@ -54,6 +57,7 @@ __attribute__((noinline)) int ps_to_remote(struct __sk_buff* skb, struct ps_work
 // Back to where the frame came from: an answer made of it. `port`: of the sender, 0: it came from
 // another host.
 PS_INLINE int ps_send_back(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port) {
+  ps_note(w, PS_NOTE_BACK, 0, port ? w->slot : ~0u, 0, 0);
   if (!port) {
     const __u32 overlay = ps_overlay_ifindex();
     if (!overlay || ps_set_tunnel(skb, w->vni, &w->sender)) return ps_drop(w, PS_DROP_NO_TUNNEL);

@@ -26,7 +26,8 @@ static long ps_flood_local(__u32 i, struct ps_flood_run* run) {
   if (!port || !port->port_id || port->vni != run->w->vni || port->flags & PS_PORT_NO_FLOOD)
     return 0;
   run->copies++;
-  if (!bpf_clone_redirect(run->skb, port->ifindex, 0)) ps_count(PS_COUNT_FLOOD_COPIES);
+  ps_note(run->w, PS_NOTE_COPY, 0, slot, i, 0);
+  if (!ps_clone(run->skb, port->ifindex)) ps_count(PS_COUNT_FLOOD_COPIES);
   return 0;
 }
 
@@ -38,7 +39,8 @@ static long ps_flood_remote(__u32 i, struct ps_flood_run* run) {
   }
   run->copies++;
   if (ps_set_tunnel(run->skb, run->w->vni, &run->list->remote[i])) return 0;
-  if (!bpf_clone_redirect(run->skb, run->overlay, 0)) ps_count(PS_COUNT_FLOOD_COPIES);
+  ps_note(run->w, PS_NOTE_COPY, 0, ~0u, i, 0);
+  if (!ps_clone(run->skb, run->overlay)) ps_count(PS_COUNT_FLOOD_COPIES);
   return 0;
 }
 

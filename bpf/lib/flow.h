@@ -80,7 +80,7 @@ PS_INLINE void ps_flow_count(struct ps_work* w, struct ps_flow* flow, int direct
 // Room for one more entry of the port? Takes it if so.
 PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
   __u32 slot = w->side_slot;
-  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  struct ps_port_flows* held = ps_held_at(&slot);
   if (!held) return 0;
   if (held->port_id != port_id) {  // the slot has a new port
     held->port_id = port_id;
@@ -89,6 +89,7 @@ PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
   }
   if (held->entries >= ps_config.port_flow_quota) {
     held->refused_ns = w->now_ns;
+    ps_note(w, PS_NOTE_NO_ROOM, w->side, 0, 0, 0);
     ps_count(PS_COUNT_FLOW_QUOTA);
     return 0;
   }
@@ -97,13 +98,13 @@ PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
 }
 
 PS_INLINE void ps_quota_return(__u32 slot, __u32 port_id) {
-  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  struct ps_port_flows* held = ps_held_at(&slot);
   if (held && held->port_id == port_id && held->entries) __sync_fetch_and_add(&held->entries, -1);
 }
 
 PS_INLINE int ps_ran_out(struct ps_work* w, __u32 port_id) {
   __u32 slot = w->side_slot;
-  const struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  const struct ps_port_flows* held = ps_held_at(&slot);
   return held && held->port_id == port_id && held->refused_ns &&
          w->now_ns - held->refused_ns < ps_config.overflow_memory_ns;
 }
@@ -140,6 +141,7 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
   if (!replaces && !ps_quota_take(w, w->key.port_id)) return 0;
   const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaces ? BPF_ANY : BPF_NOEXIST);
   if (!failed) {
+    ps_note(w, PS_NOTE_MADE, w->side, f->state, 0, 0);
     ps_count(PS_COUNT_FLOW_CREATED);
     return 0;
   }
@@ -147,8 +149,9 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
   ps_quota_return(w->side_slot, w->key.port_id);
   if (failed == -17 /* EEXIST: another CPU made it just now */) return 0;
   __u32 slot = w->side_slot;
-  struct ps_port_flows* held = bpf_map_lookup_elem(&ps_port_flows, &slot);
+  struct ps_port_flows* held = ps_held_at(&slot);
   if (held) held->refused_ns = w->now_ns;
+  ps_note(w, PS_NOTE_NO_ROOM, w->side, 1, 0, 0);
   ps_count(PS_COUNT_FLOW_TABLE_FULL);
   return 0;
 }
@@ -172,6 +175,7 @@ PS_INLINE int ps_flow_verdict(struct ps_work* w, const struct ps_port* port, str
     else
       flow->flags = (flow->flags & ~PS_FLOW_DENIED) | PS_FLOW_INSPECTED;
     flow->policy = policy;
+    ps_note_flow(w, PS_TRACED_REJUDGED, flow);
     ps_count(PS_COUNT_FLOW_REJUDGED);
     if (reason == PS_DROP_POLICY_REJECT && w->side == initiator) return reason;
   }
@@ -181,7 +185,7 @@ PS_INLINE int ps_flow_verdict(struct ps_work* w, const struct ps_port* port, str
 }
 
 PS_INLINE struct ps_flow* ps_flow_find(const struct ps_flow_key* key, __u32 check) {
-  struct ps_flow* flow = bpf_map_lookup_elem(&ps_flows, key);
+  struct ps_flow* flow = ps_flow_at(key);
   if (!flow || flow->flags & PS_FLOW_DYING) return 0;
   if (flow->check != check) {
     ps_count(PS_COUNT_FLOW_REUSED);
@@ -206,6 +210,7 @@ PS_INLINE int ps_flow_related(struct __sk_buff* skb, struct ps_work* w, const st
   ps_flow_key_of(&w->quoted, port->port_id, port->zone, !w->side, &w->key);
   struct ps_flow* flow = ps_flow_find(&w->key, ps_flow_check(&w->quoted, port->port_id));
   if (!flow) return 0;
+  ps_note_flow(w, PS_TRACED_RELATED, flow);
   *reason = ps_flow_verdict(w, port, flow);
   if (!*reason) ps_count(PS_COUNT_RELATED);
   return 1;
@@ -223,6 +228,7 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
   int reason;
   struct ps_flow* flow = ps_flow_find(&w->key, ps_flow_check(p, port->port_id));
   if (flow && !ps_flow_restarts(flow, p)) {
+    ps_note_flow(w, PS_TRACED_HIT, flow);
     reason = ps_flow_verdict(w, port, flow);
     flow->seen_ns = w->now_ns;
     if (reason) return reason;
@@ -237,6 +243,8 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
   int reply = ps_flow_start(p) == PS_START_REPLY;
   int initiator = reply ? !side : side;
   __u64 policy = ps_policy_of(port, initiator);
+  ps_note(w, PS_NOTE_FLOW, side, (reply ? PS_TRACED_REPLY : PS_TRACED_NEW) | initiator << 16,
+          PS_NO_RULE, 0);
   ps_view_flow(w, initiator, reply ? PS_TCP_SYN : p->tcp_flags, p->icmp_type, p->icmp_code);
   ps_walk(w, PS_POLICY_LINE(policy), 0);
   reason = ps_judged(&w->judgement);
@@ -264,15 +272,19 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
 // One side of the packet. 0 or a drop reason.
 PS_INLINE int ps_side(struct __sk_buff* skb, struct ps_work* w, const struct ps_port* port,
                       __u32 slot, int side) {
-  if (!ps_tracked(port)) return 0;
+  if (!ps_tracked(port)) {
+    ps_note(w, PS_NOTE_FLOW, side, PS_TRACED_UNTRACKED, PS_NO_RULE, 0);
+    return 0;
+  }
   const struct ps_packet* p = &w->packet;
   ps_flow_key_of(p, port->port_id, port->zone, side, &w->key);
-  struct ps_flow* flow = bpf_map_lookup_elem(&ps_flows, &w->key);
+  struct ps_flow* flow = ps_flow_at(&w->key);
   if (ps_likely(flow != 0)) {
     const __u8 flags = flow->flags & (PS_FLOW_DENIED | PS_FLOW_INSPECTED | PS_FLOW_DYING);
     if (ps_likely(flow->check == ps_flow_check(p, port->port_id) && flags == PS_FLOW_INSPECTED &&
                   flow->policy == ps_policy_of(port, flow->initiator) &&
                   ps_flow_settled(flow, p))) {
+      ps_note_settled(w, side, flow);
       ps_flow_count(w, flow, side);
       return 0;
     }

@@ -58,6 +58,9 @@ __attribute__((noinline)) int ps_walk_step(struct ps_work* w, __u32 line, __u32 
   const struct ps_step* step = (const struct ps_step*)steps + (i + 1) % 4;
   if (ps_step_run(w, step)) return 1;
   j->bad = 0;
+  ps_note(w, PS_NOTE_STEP, i | w->side << 8,
+          j->action | step->kind << 8 | step->flags << 16 | (__u32)j->log << 24, j->rule,
+          j->profile);
   j->steps_run |= 1 << (i & 15);
   const int refused = j->action != PS_ACTION_ALLOW;
   if (refused && step->flags & PS_STEP_OBSERVE) {

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "host/trace_run.h"
 #include "net/address.h"
 
 namespace penstock::host {
@@ -116,6 +117,18 @@ class Kernel {
   // Every map holds what it should: devices that still run the programs of an agent of another
   // version, with its maps, get ours. Again: nothing, or what failed before.
   virtual Status take_over() = 0;
+
+  // Runs a frame through the tracing build of a program: nothing is sent, counted or remembered.
+  // Answers on the strand, never within the call; the first one takes about a second longer (the
+  // verifier). Reads what the switch holds at that moment.
+  virtual void trace(TraceRun, std::function<void(Result<TraceRecord>)> done) = 0;
+
+  // Puts the tracing build in place of the attached programs until end_watch(), without a moment in
+  // which none is attached; packets go their way as ever. One watch at a time: kUnavailable.
+  // Callbacks come on the strand, never within the call; none after end_watch(). A daemon that dies
+  // leaves the tracing build attached until the next one opens the switch.
+  virtual void watch(TraceWatch) = 0;
+  virtual void end_watch() = 0;
 
   // Cheap enough for every heartbeat.
   virtual Result<SwitchCounters> counters() = 0;

@@ -48,6 +48,12 @@ class TappedKernel final : public host::Kernel {
   Status synchronize() override;
   Status take_over() override { return kernel_.take_over(); }
   Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
+  void trace(host::TraceRun run,
+             std::function<void(Result<host::TraceRecord>)> done) override {
+    kernel_.trace(std::move(run), std::move(done));
+  }
+  void watch(host::TraceWatch wanted) override { kernel_.watch(std::move(wanted)); }
+  void end_watch() override { kernel_.end_watch(); }
 
  private:
   Status note(std::string what, Status);

@@ -128,5 +128,62 @@ TEST(VerifierBudget, ProgramsStayFarFromItsLimits) {
   }
 }
 
+// The tracing build in place of the other: traffic goes on, records come, and the next switch puts
+// its own programs back whatever became of this one.
+TEST_F(Devices, LiveTraceInPlaceAndBack) {
+  for (const auto method : {host::AttachMethod::kTcx, host::AttachMethod::kClsact}) {
+    SCOPED_TRACE(static_cast<int>(method));
+    // Attached the one way and no longer the other.
+    for (const auto port : {kA, kB})
+      for (const auto program : {host::Program::kFromPort, host::Program::kToPort})
+        ASSERT_TRUE(world->the_switch().detach({world->ifindex(port), program}));
+    ASSERT_TRUE(world->restart(method));
+    for (const auto port : {kA, kB})
+      for (const auto program : {host::Program::kFromPort, host::Program::kToPort})
+        ASSERT_TRUE(world->the_switch().attach({world->ifindex(port), program}));
+    const auto line = world->policy(rules(Action::kDeny, {echo(Action::kAllow)}));
+    world->enable(kA, PS_OUT, line);
+    auto live = host::TraceSwitch::open(world->the_switch(), World::small(),
+                                        host::TraceSwitch::Kind::kLive);
+    ASSERT_TRUE(live) << live.error().text();
+    std::vector<ps_trace> seen;
+    auto ring = (*live)->open_records([&](const ps_trace& said) { seen.push_back(said); });
+    ASSERT_TRUE(ring);
+    host::TraceFilter filter{.vni = Vni(100)};
+    filter.address = {*IpAddress::parse("10.0.0.1"), *IpAddress::parse("10.0.0.2")};
+    filter.most = 3;
+    ASSERT_TRUE((*live)->watch_for(host::trace_order(filter, 9)));
+    const auto attached = *world->the_switch().attachments();
+    for (const auto at : attached) {
+      const auto lent = world->the_switch().lend(at, (*live)->program_fd(at.program));
+      ASSERT_TRUE(lent) << lent.error().text();
+    }
+    // An audit sees no difference.
+    EXPECT_EQ(*world->the_switch().attachments(), attached);
+    EXPECT_TRUE(ping(1, "10.0.0.2", "-c 4 -i 0.02 -W 1"));
+    EXPECT_FALSE(ping(1, "fd00::2", "-c 1 -W 1")) << "the policy holds";
+    ASSERT_TRUE((*ring)->consume());
+    ASSERT_EQ(seen.size(), 3u) << "of eight packets, as many as asked for";
+    EXPECT_EQ(seen[0].order, 9u);
+    EXPECT_EQ(seen[0].program, PS_TRACED_FROM_PORT);
+    EXPECT_EQ(seen[0].ifindex, static_cast<std::uint32_t>(world->ifindex(kA)));
+    EXPECT_EQ(seen[1].ifindex, static_cast<std::uint32_t>(world->ifindex(kB)));
+    EXPECT_GT(world->flows(), 0u) << "real packets have their effects";
+    for (const auto at : attached) ASSERT_TRUE(world->the_switch().take_back(at));
+    EXPECT_EQ(*world->the_switch().attachments(), attached);
+    EXPECT_TRUE(ping(1, "10.0.0.2"));
+    // Killed while they were lent.
+    for (const auto at : attached)
+      ASSERT_TRUE(world->the_switch().lend(at, (*live)->program_fd(at.program)));
+    ring->reset();
+    live->reset();
+    EXPECT_TRUE(ping(1, "10.0.0.2"));
+    ASSERT_TRUE(world->restart(method));
+    EXPECT_EQ(*world->the_switch().attachments(), attached);
+    EXPECT_TRUE(ping(1, "10.0.0.2"));
+    EXPECT_FALSE(ping(1, "fd00::2", "-c 1 -W 1"));
+  }
+}
+
 }  // namespace
 }  // namespace penstock::packets

@@ -15,6 +15,7 @@
 #include <filesystem>
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "base/ensure.h"
 #include "compile/policy/build.h"
@@ -51,6 +52,19 @@ std::string action_text(std::uint32_t action) {
   }
 }
 
+std::vector<std::byte> bytes_of_frame(const Frame& frame) {
+  const auto bytes = std::as_bytes(std::span(frame));
+  return {bytes.begin(), bytes.end()};
+}
+
+// As counted: of the last drop.
+std::string reason_of(const ps_trace& said) {
+  std::string reason;
+  for (std::uint32_t i = 0; i < said.notes_count && i < PS_TRACE_NOTES; ++i)
+    if (said.notes[i].kind == PS_NOTE_DROP) reason = drop_reasons()[said.notes[i].a].name;
+  return reason;
+}
+
 }  // namespace
 
 bool shell(const std::string& command) {
@@ -80,10 +94,12 @@ Result<std::unique_ptr<World>> World::make(Tunables tunables) {
   world->directory_ = world->root_ + "/switch";
   shell("ip link set lo up; echo 1 > /proc/sys/net/ipv6/conf/default/disable_ipv6 2>/dev/null");
   world->switch_ = PENSTOCK_TRY(Switch::open({world->directory_}, tunables, world->log_));
+  if (std::getenv("PENSTOCK_TRACE_EVERY_PACKET")) world->trace_every_packet();
   return world;
 }
 
 Status World::restart(AttachMethod method) {
+  tracer_.reset();
   switch_.reset();
   switch_ = PENSTOCK_TRY(Switch::open({directory_, method}, tunables_, log_));
   return {};
@@ -231,8 +247,79 @@ int World::overlay_program(std::uint32_t vni, const std::string& sender, int nex
 }
 
 Outcome World::from_overlay(std::uint32_t vni, const std::string& sender, const Frame& frame) {
-  const int program = overlay_program(vni, sender, switch_->program_fd(Program::kFromOverlay));
-  return run(program, static_cast<int>(index_of("lo")), frame);
+  const int lo = static_cast<int>(index_of("lo"));
+  std::optional<TraceRun::Tunnel> tunnel;
+  if (!sender.empty()) tunnel = TraceRun::Tunnel{Vni(vni), address(sender)};
+  return traced(Program::kFromOverlay, lo, frame, tunnel, [&] {
+    return run(overlay_program(vni, sender, switch_->program_fd(Program::kFromOverlay)), lo, frame);
+  });
+}
+
+Outcome World::run(Program program, int ifindex, const Frame& frame, std::uint32_t mark) {
+  const auto send = [&] { return run(switch_->program_fd(program), ifindex, frame, mark); };
+  return mark == 0 ? traced(program, ifindex, frame, {}, send) : send();
+}
+
+Outcome World::traced(Program program, int ifindex, const Frame& frame,
+                      const std::optional<TraceRun::Tunnel>& tunnel,
+                      const std::function<Outcome()>& send) {
+  if (!trace_every_packet_) return send();
+  const auto before = effects();
+  const auto traced = trace(program, ifindex, frame, {}, tunnel);
+  EXPECT_EQ(effects(), before) << "tracing had an effect: " << describe(frame);
+  const auto limited = counter(PS_COUNT_REJECT_LIMITED);
+  auto outcome = send();
+  if (outcome.action.starts_with("error")) {
+    EXPECT_FALSE(traced) << describe(frame);
+    return outcome;
+  }
+  EXPECT_TRUE(traced) << traced.error().text();
+  // What tracing leaves out on purpose: fragments under way, and the rate of answers.
+  const bool fragment = outcome.reason.starts_with("fragment") ||
+                        (traced && reason_of(traced->said).starts_with("fragment"));
+  if (!traced || fragment || counter(PS_COUNT_REJECT_LIMITED) != limited) return outcome;
+  EXPECT_EQ(action_text(static_cast<std::uint32_t>(traced->said.action)), outcome.action)
+      << describe(frame);
+  EXPECT_EQ(reason_of(traced->said), outcome.reason) << describe(frame);
+  EXPECT_EQ(std::vector(traced->frame), bytes_of_frame(outcome.frame)) << describe(frame);
+  return outcome;
+}
+
+void World::trace_every_packet() {
+  trace_every_packet_ = true;
+}
+
+Result<TraceRecord> World::trace(Program program, int ifindex, const Frame& frame,
+                                 std::vector<std::byte> flows,
+                                 std::optional<TraceRun::Tunnel> tunnel) {
+  if (!tracer_)
+    tracer_ = PENSTOCK_TRY(TraceSwitch::open(*switch_, tunables_, TraceSwitch::Kind::kDescribed));
+  return tracer_->run({program, ifindex, bytes_of_frame(frame), tunnel, std::move(flows)});
+}
+
+std::string World::effects() {
+  std::string out;
+  const auto counters = switch_->counters();
+  const auto drops = switch_->drops();
+  const auto flows = switch_->map_dump(Map::kFlows);
+  ensure(counters && drops && flows, "what the switch counts can be read");
+  for (std::size_t i = 0; i < counters->size(); ++i)
+    out += fmt::format("{} {}\n", switch_counters()[i].name, (*counters)[i]);
+  for (std::size_t i = 0; i < drops->size(); ++i)
+    out +=
+        fmt::format("{} {} {}\n", drop_reasons()[i].name, (*drops)[i].packets, (*drops)[i].bytes);
+  const auto hex = [](const host::Bytes& bytes) {
+    std::string text;
+    for (const auto byte : bytes) text += fmt::format("{:02x}", std::to_integer<int>(byte));
+    return text;
+  };
+  for (const auto& [key, value] : *flows) out += fmt::format("flow {} {}\n", hex(key), hex(value));
+  for (const auto& [id, port] : ports_) {
+    const auto stats = switch_->port_stats(port.slot);
+    ensure(stats, "what a port counts can be read");
+    out += fmt::format("port {} {}\n", id, hex(host::bytes_of(*stats)));
+  }
+  return out;
 }
 
 Outcome World::run(int program_fd, int ifindex, const Frame& frame, std::uint32_t mark) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,6 +14,7 @@
 #include "base/log.h"
 #include "compile/policy/rules.h"
 #include "host/switch/switch.h"
+#include "host/switch/trace_switch.h"
 #include "tests/packets/packet.h"
 
 struct tunnelled;
@@ -42,6 +44,9 @@ class World {
   static Result<std::unique_ptr<World>> make(Tunables tunables = small());
   ~World();
   static Tunables small();
+  // From now on each packet is traced before it is run; the two must agree, and tracing may have no
+  // effect. On from the start with PENSTOCK_TRACE_EVERY_PACKET in the environment.
+  void trace_every_packet();
 
   // A veth pair vm<id>/vm<id>x, an entry in every map, and a slot. Attached only when `attach`.
   void add_port(const PortSpec&, bool attach = false);
@@ -63,9 +68,7 @@ class World {
   // Points a port's direction at a step list, under a new generation; 0 for none.
   void enable(std::uint32_t port, ps_direction, std::uint32_t line);
 
-  Outcome run(host::Program program, int ifindex, const Frame& frame, std::uint32_t mark = 0) {
-    return run(switch_->program_fd(program), ifindex, frame, mark);
-  }
+  Outcome run(host::Program, int ifindex, const Frame&, std::uint32_t mark = 0);
   Outcome run(int program_fd, int ifindex, const Frame&, std::uint32_t mark = 0);
   Outcome from_vm(std::uint32_t port, const Frame& frame) {
     return run(host::Program::kFromPort, ifindex(port), frame);
@@ -77,6 +80,12 @@ class World {
   Outcome from_overlay(std::uint32_t vni, const std::string& sender, const Frame&);
   // As from_overlay, for time_ns: a program that gives the frame its tunnel data first.
   int overlay_program(std::uint32_t vni, const std::string& sender, int next);
+  // The same without sending anything.
+  Result<host::TraceRecord> trace(host::Program, int ifindex, const Frame&,
+                                  std::vector<std::byte> flows = {},
+                                  std::optional<host::TraceRun::Tunnel> tunnel = {});
+  // What the switch remembers and counts, as text: equal texts, nothing happened.
+  std::string effects();
   // Nanoseconds a run, mean of `repeat`.
   double time_ns(int program_fd, int ifindex, const Frame&, int repeat);
 
@@ -98,6 +107,9 @@ class World {
  private:
   World();
   std::uint32_t place(std::span<const std::byte>);
+  Outcome traced(host::Program, int ifindex, const Frame&,
+                 const std::optional<host::TraceRun::Tunnel>&,
+                 const std::function<Outcome()>& send);
 
   struct Port {
     PortSpec spec;
@@ -109,6 +121,8 @@ class World {
   NullLog log_;
   std::unique_ptr<host::Switch> switch_;
   std::unique_ptr<tunnelled, void (*)(tunnelled*)> tunnelled_;
+  std::unique_ptr<host::TraceSwitch> tracer_;
+  bool trace_every_packet_ = false;
   std::map<std::uint32_t, Port> ports_;
   std::map<std::uint32_t, std::vector<IpAddress>> remotes_;
   std::uint32_t next_line_ = 1, generation_ = 0;

@@ -6,6 +6,7 @@
 #include "host/kernel.h"
 #include "host/linux/flow_sweeper.h"
 #include "host/linux/link_netlink.h"
+#include "host/linux/trace_runner.h"
 #include "host/switch/switch.h"
 
 namespace penstock::host {
@@ -15,7 +16,10 @@ class LinuxKernel final : public Kernel {
   // Runtime and log must outlive it. Expired flows are swept from now on.
   LinuxKernel(Runtime& runtime, Log& log, std::unique_ptr<LinkNetlink> links,
               std::unique_ptr<Switch> programs)
-      : links_(std::move(links)), switch_(std::move(programs)), sweeper_(runtime, log, *switch_) {}
+      : links_(std::move(links)),
+        switch_(std::move(programs)),
+        sweeper_(runtime, log, *switch_),
+        tracing_(runtime, log, *switch_) {}
 
   // What only the real switch has: ring buffers, counters, sweeps.
   Switch& programs() { return *switch_; }
@@ -52,6 +56,12 @@ class LinuxKernel final : public Kernel {
   Status synchronize() override { return switch_->synchronize(); }
   Status take_over() override { return switch_->take_over(); }
 
+  void trace(TraceRun run, std::function<void(Result<TraceRecord>)> done) override {
+    tracing_.run(std::move(run), std::move(done));
+  }
+  void watch(TraceWatch wanted) override { tracing_.watch(std::move(wanted)); }
+  void end_watch() override { tracing_.end_watch(); }
+
   Result<SwitchCounters> counters() override {
     SwitchCounters counters;
     for (const auto& drop : PENSTOCK_TRY(switch_->drops())) counters.drops.push_back(drop.packets);
@@ -63,6 +73,7 @@ class LinuxKernel final : public Kernel {
   std::unique_ptr<LinkNetlink> links_;
   std::unique_ptr<Switch> switch_;
   FlowSweeper sweeper_;
+  TraceRunner tracing_;
 };
 
 }  // namespace penstock::host

@@ -164,6 +164,15 @@ Result<SwitchCounters> FakeKernel::counters() {
   return SwitchCounters{};
 }
 
+void FakeKernel::trace(TraceRun run, std::function<void(Result<TraceRecord>)> done) {
+  if (traced) return done(traced(run));
+  done(fail(Code::kUnimplemented, "a simulated kernel runs no programs"));
+}
+
+void FakeKernel::watch(TraceWatch wanted) {
+  watching = std::move(wanted);
+}
+
 int FakeKernel::add_link(Link link) {
   link.ifindex = next_ifindex_++;
   const int ifindex = link.ifindex;

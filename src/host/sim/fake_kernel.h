@@ -36,6 +36,12 @@ class FakeKernel final : public Kernel {
   Status synchronize() override;
   Status take_over() override { return {}; }  // one version only
   Result<SwitchCounters> counters() override;
+  // No programs run here: what `traced` says, at once; without it kUnimplemented.
+  void trace(TraceRun, std::function<void(Result<TraceRecord>)>) override;
+  // Held in `watching`, for the test to call back.
+  void watch(TraceWatch) override;
+  void end_watch() override { watching.reset(); }
+  std::optional<TraceWatch> watching;
 
   // ---------------------------------------------------------------- for the world around it
   // A device appears; the kernel chooses the ifindex, never one it used before.
@@ -58,6 +64,8 @@ class FakeKernel final : public Kernel {
 
   // Called after every changing call: invariants are looked at there.
   std::function<void()> after_change;
+
+  std::function<Result<TraceRecord>(const TraceRun&)> traced;
 
   struct Calls {
     int writes = 0;    // map_put and map_erase

@@ -203,21 +203,50 @@ Status Switch::attach_tcx(Attachment at) {
 }
 
 Status Switch::attach_clsact(Attachment at) {
+  return put_clsact(at, program_fd(at.program));
+}
+
+Status Switch::put_clsact(Attachment at, int program) {
   auto hook = clsact_hook(at);
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST) {
     if (error == -ENODEV) return fail(Code::kNotFound, "no such device");
     return fail_errno(-error, "add clsact");
   }
   auto options = clsact_options();
-  options.prog_fd = program_fd(at.program);
+  options.prog_fd = program;
   options.flags = BPF_TC_F_REPLACE;
   if (const int error = bpf_tc_attach(&hook, &options); error != 0)
     return fail_errno(-error, "add tc filter");
   return {};
 }
 
+Status Switch::lend(Attachment at, int program_fd) {
+  const auto now = PENSTOCK_TRY(attachments());
+  if (std::ranges::find(now, at) == now.end())
+    return fail(Code::kNotFound,
+                fmt::format("{} is not attached to device {}", name(at.program), at.ifindex));
+  if (method_ == AttachMethod::kTcx) {
+    OwnedFd link(bpf_obj_get(link_path(at).c_str()));
+    if (link.get() < 0 || bpf_link_update(link.get(), program_fd, nullptr) != 0)
+      return fail_errno(errno,
+                        fmt::format("replace {} of device {}", name(at.program), at.ifindex));
+  } else {
+    PENSTOCK_CHECK(put_clsact(at, program_fd));
+  }
+  lent_[at] = program_id(program_fd);
+  return {};
+}
+
+Status Switch::take_back(Attachment at) {
+  // Lent until the attached program is ours again: an audit in between must not see a gap.
+  auto status = lent_.contains(at) ? attach(at) : Status{};
+  lent_.erase(at);
+  return status;
+}
+
 Status Switch::detach(Attachment at) {
   older_.erase(at);
+  lent_.erase(at);
   if (method_ == AttachMethod::kTcx) {
     // A link that only loses its pin is taken off some time later, and until then the kernel refuses
     // the same program on the device again.
@@ -252,9 +281,12 @@ Result<std::vector<Attachment>> Switch::attachments_tcx() {
     if (!at || link.get() < 0) continue;
     const auto info = tcx_info(link.get());
     if (!info || info->ifindex != at->ifindex) continue;
-    // A link that runs another program and does not wait for take_over() is not attached as far as
-    // we are concerned: attach() makes it so.
-    if (waits(*at) || info->program_id == program_id(program_fd(at->program))) found.push_back(*at);
+    // A link that runs another program, is not lent and does not wait for take_over() is not attached
+    // as far as we are concerned: attach() makes it so.
+    const auto lent = lent_.find(*at);
+    if (waits(*at) || info->program_id == program_id(program_fd(at->program)) ||
+        (lent != lent_.end() && info->program_id == lent->second))
+      found.push_back(*at);
   }
   if (error) return fail_errno(error.value(), "list pinned links");
   return found;
@@ -270,7 +302,9 @@ Result<std::vector<Attachment>> Switch::attachments_clsact(bool of_earlier_runs)
       auto hook = clsact_hook(at);
       auto options = clsact_options();
       if (bpf_tc_query(&hook, &options) != 0) continue;
+      const auto lent = lent_.find(at);
       if (options.prog_id == program_id(program_fd(program)) || waits(at) ||
+          (lent != lent_.end() && options.prog_id == lent->second) ||
           (of_earlier_runs && program_name(options.prog_id) == name(program)))
         found.push_back(at);
     }

@@ -18,24 +18,13 @@
 
 #include <fmt/format.h>
 
+#include "host/switch/verifier_log.h"
 #include "penstock_switch_bpf.skel.h"
 
 namespace penstock::host {
 namespace {
 
 namespace fs = std::filesystem;
-
-// The verifier's log, kept for the message when it refuses a program.
-constexpr std::size_t kVerifierLogBytes = 1 << 20;
-
-std::string last_lines(const std::string& text, int lines) {
-  auto at = text.find_last_not_of("\n\0");
-  if (at == std::string::npos) return {};
-  const auto end = at + 1;
-  while (lines-- > 0 && at != std::string::npos && at > 0) at = text.rfind('\n', at - 1);
-  return text.substr(at == std::string::npos ? 0 : at + 1,
-                     end - (at == std::string::npos ? 0 : at + 1));
-}
 
 Status make_directory(const std::string& path) {
   std::error_code error;
@@ -199,12 +188,8 @@ Status Switch::load(const Tunables& tunables) {
   PENSTOCK_CHECK(make_directory(map_directory()));
   PENSTOCK_CHECK(make_directory(fs::path(pin_path("ps_flows")).parent_path()));
   PENSTOCK_CHECK(make_directory(options_.directory + "/links"));
-  std::string verifier_log(kVerifierLogBytes, '\0');
-  bpf_object_open_opts open_options{};
-  open_options.sz = sizeof(open_options);
-  open_options.kernel_log_buf = verifier_log.data();
-  open_options.kernel_log_size = verifier_log.size();
-  libbpf_set_print(nullptr);  // errors come back as values
+  VerifierLog verifier_log;
+  auto open_options = verifier_log.options();
   object_ = penstock_switch_bpf__open_opts(&open_options);
   if (!object_) return fail_errno(errno, "open the BPF object");
   *reinterpret_cast<ps_config*>(const_cast<void*>(
@@ -213,14 +198,8 @@ Status Switch::load(const Tunables& tunables) {
   std::vector<NamedMap> fresh;
   for (const auto& named : pinned_maps(*object_))
     if (!PENSTOCK_TRY(reuse(named.map, pin_path(named.name), log_))) fresh.push_back(named);
-  if (const int error = penstock_switch_bpf__load(object_); error != 0) {
-    const std::string said = last_lines(verifier_log.substr(0, verifier_log.find('\0')), 8);
-    if (error == -EPERM && said.empty())
-      return fail(Code::kPermissionDenied, "the kernel refuses BPF programs from this process",
-                  "run as root");
-    return fail(Code::kUnimplemented,
-                fmt::format("the kernel refuses the programs (error {}): {}", -error, said));
-  }
+  if (const int error = penstock_switch_bpf__load(object_); error != 0)
+    return verifier_log.refused(error);
   for (const auto& named : fresh) {
     const auto path = pin_path(named.name);
     if (bpf_obj_pin(bpf_map__fd(named.map), path.c_str()) != 0)
@@ -284,6 +263,10 @@ int Switch::program_fd(Program program) const {
       return bpf_program__fd(object_->progs.from_overlay);
   }
   return -1;
+}
+
+int Switch::map_fd_by_name(const char* name) const {
+  return bpf_object__find_map_fd_by_name(object_->obj, name);
 }
 
 int Switch::empty_program_fd() const {

@@ -71,6 +71,11 @@ class Switch {
   Status synchronize();
   Status take_over();
 
+  // Replaces the attached program by another of the same kind, in one step, until take_back();
+  // attachments() goes on naming it. kNotFound: nothing of ours is attached there.
+  Status lend(Attachment, int program_fd);
+  Status take_back(Attachment);
+
   // Sums over all CPUs since the maps were made.
   Result<std::vector<std::uint64_t>> counters();  // by enum ps_counter
   Result<std::vector<ps_drop_count>> drops();     // by enum ps_drop_reason
@@ -91,6 +96,8 @@ class Switch {
   Result<std::unique_ptr<Ring>> open_events(std::function<void(const ps_event&)>);
 
   AttachMethod method() const { return method_; }
+  // Negative: no such map. For the tracing build, which shares maps.
+  int map_fd_by_name(const char*) const;
   // For measurements and tests.
   int program_fd(Program) const;
   int empty_program_fd() const;
@@ -116,6 +123,7 @@ class Switch {
   std::string link_path(Attachment) const;
   Status attach_tcx(Attachment);
   Status attach_clsact(Attachment);
+  Status put_clsact(Attachment, int program_fd);
   Result<std::vector<Attachment>> attachments_tcx();
   Result<std::vector<Attachment>> attachments_clsact(bool of_earlier_runs);
   Result<ps_sweep> run_sweep(ps_sweep);
@@ -128,6 +136,7 @@ class Switch {
   std::span<std::byte> ports_;
   std::set<Attachment> older_;  // that run an older version's program until take_over()
   bool taken_over_ = false;
+  std::map<Attachment, std::uint32_t> lent_;  // to the program with this id
 };
 
 std::string_view name(Program);
