@@ -41,6 +41,10 @@ namespace penstock {
   X(reconcile_look_ms, 20, 0, 60'000, "ms that news of devices and instances are gathered before a host looks")    \
   X(intent_persist_ms, 1'000, 1, 600'000, "ms that changes of a host's intent are gathered before its file is written") \
   X(arena_reclaim_ms, 5'000, 1, 3'600'000, "ms without a change until a host reclaims released policy memory") \
+  X(trace_deadline_ms, 5'000, 100, 600'000, "ms a trace may take when the caller names no deadline")           \
+  X(trace_live_deadline_ms, 10'000, 100, 600'000, "ms that a live trace waits for a packet when the caller names no deadline") \
+  X(trace_grace_ms, 1'000, 10, 60'000, "ms after a packet until its arrival and its answer count as not seen")  \
+  X(traces_max, 64, 1, 10'000, "traces under way at a time")                                                  \
   X(events_kept, 10'000, 16, 10'000'000, "events kept in memory for `get events`")                            \
   X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
   X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \

@@ -27,6 +27,9 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
                            if (owes_digest_ && in_step_ && !received_at_) acknowledge(true);
                          }});
   flow_log_ = std::make_unique<FlowLog>(runtime, intent_, reconciler_->policies(), *session_);
+  tracer_ = std::make_unique<Tracer>(
+      runtime, kernel, intent_, *reconciler_,
+      [this](const v1::TraceReport& report) { session_->send(report); });
 }
 
 Agent::~Agent() {
@@ -89,6 +92,7 @@ v1::Heartbeat Agent::heartbeat() const {
 }
 
 void Agent::received(const v1::ServerMessage& message) {
+  if (message.has_trace()) return tracer_->take(message.trace());
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:

@@ -20,6 +20,7 @@
 #include "host/intent.h"
 #include "host/reconciler.h"
 #include "host/session.h"
+#include "host/tracer.h"
 
 namespace penstock::host {
 
@@ -73,6 +74,7 @@ class Agent {
   std::unique_ptr<Reconciler> reconciler_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<FlowLog> flow_log_;
+  std::unique_ptr<Tracer> tracer_;
 
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once

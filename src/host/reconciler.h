@@ -84,6 +84,7 @@ class Reconciler {
   const Instances& instances() const { return *instances_; }
   const PolicyTable& policies() const { return policies_; }
   const Arena& arena() const { return arena_; }
+  const Overlay& overlay() const { return overlay_; }
 
  private:
   enum class Progress { kDone, kWorking };

@@ -56,6 +56,13 @@ void Session::send(v1::FlowLog log) {
   link_.send(message);
 }
 
+void Session::send(const v1::TraceReport& report) {
+  if (!open_) return;
+  v1::HostMessage message;
+  *message.mutable_trace() = report;
+  link_.send(message);
+}
+
 void Session::on_received(const v1::ServerMessage& message) {
   last_heard_ = runtime_.now();
   if (message.has_refused()) {

@@ -22,15 +22,6 @@ std::uint16_t folded(std::uint32_t sum) {
   return static_cast<std::uint16_t>(~sum);
 }
 
-// Over the pseudo header (RFC 768, RFC 8200 section 8.1) and the message. 0 when the message's own
-// field is right.
-std::uint16_t transport_checksum(const IpAddress& source, const IpAddress& destination,
-                                 std::uint8_t protocol, FrameView message) {
-  ByteWriter pseudo;
-  pseudo.ip(source).ip(destination).u32(static_cast<std::uint32_t>(message.size())).u32(protocol);
-  return folded(add(add(0, pseudo.view()), message));
-}
-
 struct IpPacket {
   Mac source_mac;
   IpAddress source, destination;
@@ -106,6 +97,17 @@ void write_headers(ByteWriter& out, const Ends& ends, std::uint8_t protocol,
 
 }  // namespace
 
+std::uint16_t transport_checksum(const IpAddress& source, const IpAddress& destination,
+                                 std::uint8_t protocol, FrameView message) {
+  ByteWriter pseudo;
+  pseudo.ip(source).ip(destination).u32(static_cast<std::uint32_t>(message.size())).u32(protocol);
+  return folded(add(add(0, pseudo.view()), message));
+}
+
+std::uint16_t plain_checksum(FrameView bytes) {
+  return folded(add(0, bytes));
+}
+
 std::optional<UdpMessage> parse_udp(FrameView frame) {
   const auto packet = parse_ip(frame);
   if (!packet || packet->protocol != kUdp) return std::nullopt;
@@ -143,6 +145,13 @@ Frame make_udp(const Ends& ends, std::uint16_t source_port, std::uint16_t destin
   ByteWriter out;
   write_headers(out, ends, kUdp, datagram.size());
   out.raw(datagram.view());
+  return out.take();
+}
+
+Frame make_packet(const Ends& ends, std::uint8_t protocol, FrameView payload) {
+  ByteWriter out;
+  write_headers(out, ends, protocol, payload.size());
+  out.raw(payload);
   return out.take();
 }
 

@@ -33,6 +33,14 @@ struct Ends {
 };
 Frame make_udp(const Ends&, std::uint16_t source_port, std::uint16_t destination_port,
                FrameView payload);
+// Any protocol; `payload` is all that follows the IP header. A checksum in it is the caller's.
+Frame make_packet(const Ends&, std::uint8_t protocol, FrameView payload);
+// RFC 1071 over the pseudo header (RFC 768, RFC 8200 section 8.1) and the message, whose own field
+// must be zero to get its value; 0 when that field is right.
+std::uint16_t transport_checksum(const IpAddress& source, const IpAddress& destination,
+                                 std::uint8_t protocol, FrameView message);
+// RFC 1071 over the bytes alone: ICMP of IPv4.
+std::uint16_t plain_checksum(FrameView);
 // `message` starts with its type; its checksum field is filled in.
 Frame make_icmp6(const Ends&, FrameView message);
 
