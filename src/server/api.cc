@@ -97,6 +97,12 @@ void Api::status(std::string secret, const v1::StatusRequest&, Done<v1::StatusRe
   done(std::move(response));
 }
 
+void Api::trace(std::string secret, const v1::TraceRequest& request, Done<v1::Trace> done) {
+  const auto who = caller(secret);
+  if (!who) return done(std::unexpected(who.error()));
+  parts_.traces.trace(*who, request, std::move(done));
+}
+
 void Api::who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
   const auto who = caller(secret);
   if (!who) return done(std::unexpected(who.error()));

@@ -14,6 +14,7 @@
 #include "server/handlers/context.h"
 #include "server/pages.h"
 #include "server/replays.h"
+#include "server/traces.h"
 #include "server/waits.h"
 #include "server/watches.h"
 
@@ -29,6 +30,7 @@ struct ApiParts {
   Waits& waits;
   Watches& watches;
   Journal& journal;
+  Traces& traces;
   const StepKinds& step_kinds;
 };
 
@@ -64,6 +66,8 @@ class Api {
   // System
   void explain(std::string secret, const v1::ExplainRequest&, Done<v1::ExplainResponse>);
   void status(std::string secret, const v1::StatusRequest&, Done<v1::StatusResponse>);
+  // A packet's way; answers when it is known or the deadline has passed.
+  void trace(std::string secret, const v1::TraceRequest&, Done<v1::Trace>);
   void who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
 
  private:

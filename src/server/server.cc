@@ -16,8 +16,9 @@ struct Server::Parts {
         status(sessions, compiler),
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
+        traces(runtime, engine, sessions),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal,
-             step_kinds}) {}
+             traces, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -29,6 +30,7 @@ struct Server::Parts {
   StatusBook status;
   Waits waits;
   Watches watches;
+  Traces traces;
   Api api;
 };
 
@@ -43,6 +45,9 @@ Server::Server(Runtime& runtime, Log& log, Store& store)
   parts.engine.on_settled = [&parts] {
     parts.sessions.settled();
     parts.watches.settled();
+  };
+  parts.sessions.on_trace = [&parts](const std::string& host, const v1::TraceReport& report) {
+    parts.traces.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>& items) {

@@ -87,6 +87,9 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
       return;
     case v1::HostMessage::kFlowLog:
       return flow_log(session, message.flow_log());
+    case v1::HostMessage::kTrace:
+      if (session.host && on_trace) on_trace(session.host->name, message.trace());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -417,6 +420,27 @@ void HostSessions::audit(Host& host) {
                  "the host holds something else than it should; its whole intent is sent again",
                  "controller", engine_.head().revision());
   send_full(host, false);
+}
+
+bool HostSessions::in_step(std::string_view name) const {
+  const auto found = hosts_.find(name);
+  if (found == hosts_.end() || !found->second->session) return false;
+  const auto& host = *found->second;
+  return host.view.in_step && host.in_flight.empty() && host.gathering.empty();
+}
+
+// --- traces
+
+bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
+  const auto found = hosts_.find(name);
+  if (found == hosts_.end() || !found->second->session) return false;
+  auto& host = *found->second;
+  v1::ServerMessage message;
+  *message.mutable_position() = engine_.position();
+  message.mutable_position()->set_revision(host.last_sent);
+  *message.mutable_trace() = order;
+  host.session->channel->send(std::move(message));
+  return true;
 }
 
 // --- status

@@ -74,6 +74,13 @@ class HostSessions {
   // nullptr: not known.
   const std::map<std::string, std::vector<std::string>>* touched(std::int64_t revision) const;
 
+  // The host holds what it should at this revision: nothing is on its way to it.
+  bool in_step(std::string_view host) const;
+
+  // --- traces. False: the host has no session.
+  bool order(std::string_view host, const v1::TraceOrder&);
+  std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
+
   // --- status
   const View* view(std::string_view host) const;  // nullptr: never heard of
   ItemState state(std::string_view host, std::string_view item) const;

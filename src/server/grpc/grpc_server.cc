@@ -63,6 +63,15 @@ class Definitions final : public v1::Definitions::CallbackService {
   Shared& shared_;
 };
 
+class TracesService final : public v1::Traces::CallbackService {
+ public:
+  explicit TracesService(Shared& shared) : shared_(shared) {}
+  PENSTOCK_UNARY(Trace, TraceRequest, Trace, trace)
+
+ private:
+  Shared& shared_;
+};
+
 class System final : public v1::System::CallbackService {
  public:
   explicit System(Shared& shared) : shared_(shared) {}
@@ -96,6 +105,7 @@ struct GrpcServer::Impl {
   Resources resources{shared};
   Catalog catalog{shared};
   Definitions definitions{shared};
+  TracesService traces{shared};
   System system{shared};
   HostSession host_session{shared};
   std::unique_ptr<grpc::Server> server;
@@ -120,6 +130,7 @@ Status GrpcServer::listen(const std::string& address, std::uint16_t port) {
   builder.RegisterService(&impl.resources);
   builder.RegisterService(&impl.catalog);
   builder.RegisterService(&impl.definitions);
+  builder.RegisterService(&impl.traces);
   builder.RegisterService(&impl.system);
   builder.RegisterService(&impl.host_session);
   impl.server = builder.BuildAndStart();

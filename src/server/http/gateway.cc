@@ -279,6 +279,18 @@ bool Gateway::special(const ExchangePtr& exchange) {
     }
     return true;
   }
+  if (segments[1] == "tenants" && verb == "trace") {
+    v1::TraceRequest request;
+    if (!need("POST") || !good(exchange->known({"requestId"}, false))) return true;
+    const auto tree = exchange->json();
+    if (!tree) {
+      exchange->refuse(tree.error());
+    } else if (good(decode(*tree, request)) && named(name, request.tenant(), "tenant")) {
+      request.set_tenant(name);
+      api_.trace(exchange->secret, request, Exchange::to<v1::Trace>(exchange));
+    }
+    return true;
+  }
   if (segments[1] == "tenants" && verb == "disable") {
     v1::DisableRequest request;
     if (need("POST") && good(exchange->known({}, true)) && good(exchange->decode_body(request)) &&

@@ -63,10 +63,22 @@ class FakeHost final : public HostChannel {
     item.set_retry_in_ms(retry_in_ms);
   }
 
+  void report(const v1::TraceReport& report) {
+    v1::HostMessage message;
+    *message.mutable_trace() = report;
+    sessions_->received(id_, message);
+  }
+  // Trace orders that came, oldest first.
+  std::vector<v1::TraceOrder> orders() const {
+    std::vector<v1::TraceOrder> out;
+    for (const auto& message : received)
+      if (message.has_trace()) out.push_back(message.trace());
+    return out;
+  }
+
   void send(v1::ServerMessage message) override {
     received.push_back(message);
-    if (message.has_heartbeat()) return;
-    if (message.has_refused()) return;
+    if (message.has_heartbeat() || message.has_refused() || message.has_trace()) return;
     position = message.position();
     if (message.has_full()) {
       holds = {};
