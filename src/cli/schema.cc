@@ -12,6 +12,12 @@ using google::protobuf::FieldDescriptor;
 
 class Writer {
  public:
+  Json write(const Descriptor& message, const std::string& title) {
+    Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", title}};
+    schema.update(object(message));
+    schema["$defs"] = defs_;
+    return schema;
+  }
   Json write(const Kind& kind) {
     Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", kind.name}};
     Json body = object(*kind.descriptor);
@@ -121,6 +127,10 @@ class Writer {
 };
 
 }  // namespace
+
+Json schema_of(const Descriptor& message, const std::string& title) {
+  return Writer().write(message, title);
+}
 
 Json schema_of(const Kind& kind) {
   return Writer().write(kind);

@@ -9,5 +9,7 @@ namespace penstock::cli {
 // Draft 2020-12; messages under $defs; unknown members refused. The meaning of values is checked by
 // the server alone.
 Json schema_of(const Kind&);
+// Of a message that is an answer, under the title.
+Json schema_of(const google::protobuf::Descriptor&, const std::string& title);
 
 }  // namespace penstock::cli

@@ -16,6 +16,7 @@ void add_standard_verbs(Verbs& verbs) {
   add_enable_verb(verbs);
   add_disable_verb(verbs);
   add_explain_verb(verbs);
+  add_trace_verb(verbs);
   add_status_verb(verbs);
   add_flows_verb(verbs);
   add_definition_verb(verbs);

@@ -18,6 +18,7 @@ void add_catalog_verb(Verbs&);
 void add_enable_verb(Verbs&);
 void add_disable_verb(Verbs&);
 void add_explain_verb(Verbs&);
+void add_trace_verb(Verbs&);
 void add_status_verb(Verbs&);
 void add_flows_verb(Verbs&);
 void add_definition_verb(Verbs&);
