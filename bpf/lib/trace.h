@@ -1,7 +1,7 @@
 // Tracing. switch.bpf.c is compiled twice: for traffic, where everything here is nothing, and with
 // PS_TRACED, where each step leaves a note. One source, so what the trace says is what the switch
 // does; two builds and not a flag in rodata, because the verifier takes away a branch on such a
-// flag but not the load in front of it (docs/adr/0006-tracing-build.md).
+// flag but not the load in front of it (docs/adr/0007-tracing-build.md).
 //
 // The tracing build is loaded in one of two ways (rodata ps_trace_live):
 //
