@@ -27,6 +27,7 @@ namespace penstock {
   X(http_connections_max, 1'024, 1, 65'536, "HTTP connections open at a time")                                \
   X(watch_history_max, 4'000, 16, 1'000'000, "changes kept in memory for watches that are taken up again")       \
   X(watch_queue_max, 10'000, 16, 1'000'000, "events a slow watcher may lag behind before it is cut off")      \
+  X(watch_recheck_ms, 1'000, 1, 60'000, "ms after which a watch looks again whether its token is still good") \
   X(watch_status_ms, 20, 1, 60'000, "ms that changes of status are gathered before watchers are told")        \
   X(session_heartbeat_ms, 1'000, 10, 60'000, "ms between heartbeats of a host session")                       \
   X(session_lost_ms, 5'000, 50, 600'000, "ms without a sign of life until a host counts as away")             \

@@ -192,6 +192,12 @@ Result<Admission> admit(const Snapshot& snapshot, const Message& proposed,
     metadata.set_generation(1);
     out.created = true;
   }
+  // The store's reader has a depth at which it gives up (protobuf: 100 messages in one another, a
+  // level of a Struct is three). What it could not read back would keep the server from starting.
+  if (std::unique_ptr<Message> read(object->New()); !read->ParseFromString(serialize(*object)))
+    return fail(Code::kInvalidArgument,
+                fmt::format("{} is nested too deeply to be kept", key.describe()),
+                "16 objects in one another are possible in free-form fields such as parameters");
   out.changed = true;
   out.object = std::move(object);
   out.edits.insert(out.edits.begin(), Edit::put(out.object));

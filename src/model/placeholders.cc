@@ -1,6 +1,8 @@
 // "${name}" in the strings of a configuration.
 #include <cctype>
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "model/json_names.h"
@@ -70,6 +72,9 @@ class Substitution {
   const Json& values_;
   Problems& problems_;
   Origins* origins_;
+  static constexpr std::size_t kExpandedMost = 100'000;
+  std::size_t made_ = 0;
+  bool full_ = false;
 
   void came_from(const std::string& at, std::string name) {
     if (origins_) origins_->emplace(at, std::move(name));
@@ -109,6 +114,18 @@ class Substitution {
     return out;
   }
 
+  // A short text can stand for very much: a list of thousands, named by thousands of rules.
+  bool room(std::size_t more, const std::string& at) {
+    made_ += more;
+    if (made_ <= kExpandedMost) return true;
+    if (!std::exchange(full_, true))
+      problems_.add(
+          at,
+          fmt::format("with all lists written out there are more than {} values", kExpandedMost),
+          "name long lists in fewer rules");
+    return false;
+  }
+
   bool refuse_empty(const Json& list, const std::string& source, const std::string& at) {
     if (list.empty())
       problems_.add(at, fmt::format("{} is an empty list here, which would mean \"any\"", source),
@@ -137,7 +154,7 @@ class Substitution {
         const auto source = r.GetRepeatedString(m, field, i);
         const auto here = [&] { return field_path(at, out.size()); };
         if (const Json* list = list_of(source)) {
-          if (refuse_empty(*list, source, here())) continue;
+          if (refuse_empty(*list, source, here()) || !room(list->size(), here())) continue;
           for (const auto& item : *list) {
             came_from(here(), pieces(source, nullptr, "")[0].text);
             out.push_back(scalar_text(item));
@@ -184,7 +201,8 @@ class Substitution {
       const auto placeholder = source.GetReflection()->GetString(source, through);
       const Json& list = *list_of(placeholder);
       if (refuse_empty(list, placeholder,
-                       field_path(field_path(at, out.size()), through->json_name())))
+                       field_path(field_path(at, out.size()), through->json_name())) ||
+          !room(list.size(), field_path(at, out.size())))
         continue;
       for (const auto& item : list) {
         auto* made = copy();

@@ -23,6 +23,7 @@ template <typename Response>
 struct Api::Call {
   v1::WriteOptions options;
   std::string request_id;  // with the user's name in front; empty: none
+  std::string stored_id;
   bool atomic = false;
   std::vector<Item> items;
   std::function<Result<Response>(Answered&)> compose;
@@ -151,10 +152,12 @@ void Api::write(const std::string& secret, std::shared_ptr<const Request> reques
                                    fmt::format("\"{}\" was the id of another request", id),
                                    "use a new id for a new request"));
     call->request_id = full;
+    // With what it asked for: after a restart another request of the same id is another one.
+    call->stored_id = full + "/" + fingerprint;
   }
 
   Engine::Request engine_request;
-  engine_request.request_id = call->request_id;
+  engine_request.request_id = call->stored_id;
   engine_request.atomic = atomic;
   for (std::size_t i = 0; i < call->items.size(); ++i)
     engine_request.items.push_back([this, call, i](const Snapshot& snapshot) -> Result<Planned> {

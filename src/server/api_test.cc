@@ -237,6 +237,108 @@ TEST(Api, ListsArePagedAtOneRevision) {
   EXPECT_FALSE(list());
 }
 
+TEST(Api, WhatCouldNotBeReadBackIsRefused) {
+  World world;
+  const auto nested = [](int levels) {
+    std::string schema = R"({"type":"string"})";
+    for (int i = 0; i < levels; ++i)
+      schema = R"({"type":"object","properties":{"p":)" + schema + "}}";
+    return R"({"kind":"ServiceDefinition","metadata":{"name":"brick"},"spec":{"vendor":"v","serviceName":"s",
+              "version":"1","draft":true,"parameters":)" +
+           schema + "}}";
+  };
+  const auto refused = world.put(nested(22));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::kInvalidArgument);
+  World::must(world.put(nested(8)));
+  world.crash();
+  world.boot();
+  EXPECT_TRUE(world.ok) << "the server starts again";
+}
+
+TEST(Api, AWatchEndsWithItsToken) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"ann"},"spec":{"roles":[{"role":"TENANT_ADMINISTRATOR","tenant":"acme"}]}})"));
+  v1::PutRequest request;
+  *request.mutable_object() =
+      World::object(R"({"kind":"Token","metadata":{"name":"brief"},"spec":{"user":"ann"}})");
+  const auto soon = world.runtime->wall().since_epoch + std::chrono::seconds(3);
+  request.mutable_object()->mutable_token()->mutable_spec()->mutable_expires_at()->set_seconds(
+      std::chrono::duration_cast<std::chrono::seconds>(soon).count());
+  const auto secret = World::secret_of(world.call(&Api::put, request));
+  int told = 0;
+  bool ended = false;
+  v1::WatchRequest watch;
+  watch.set_kind("VirtualMachine");
+  World::must(world.server->api().watch(
+      secret, watch,
+      [&](const v1::WatchEvent&) {
+        ++told;
+        return true;
+      },
+      [&](const Error&) { ended = true; }));
+  const auto before = told;
+  world.add_vm("early", "h1");
+  EXPECT_GT(told, before);
+  world.run_for(std::chrono::seconds(5));
+  const auto at_expiry = told;
+  world.add_vm("late", "h1");
+  world.run_for(std::chrono::seconds(1));
+  EXPECT_EQ(told, at_expiry);
+  EXPECT_TRUE(ended);
+}
+
+TEST(Api, ARequestIdOfAnotherRequestIsDoneAfterARestart) {
+  World world;
+  v1::WriteOptions options;
+  options.set_request_id("r-1");
+  World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"one"}})", {}, options));
+  EXPECT_FALSE(world.put(R"({"kind":"Tenant","metadata":{"name":"two"}})", {}, options));
+  world.crash();
+  world.boot();
+  World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"two"}})", {}, options));
+  EXPECT_TRUE(world.get("Tenant", "", "two")) << "success was answered";
+}
+
+TEST(Api, TenantsLearnNothingOfHostsVnisAndHiddenProfiles) {
+  World world;
+  world.furnish();
+  World::must(world.put(R"({"kind":"Cluster","metadata":{"name":"c1"}})"));
+  World::must(world.put(R"({"kind":"Tenant","metadata":{"name":"evil"}})"));
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"eve"},"spec":{"roles":[{"role":"TENANT_ADMINISTRATOR","tenant":"evil"}]}})"));
+  const auto eve = world.token_for_user("eve");
+  const auto text = [&](const std::string& json) { return world.put(json, eve).error().text(); };
+  EXPECT_EQ(
+      text(
+          R"({"kind":"VirtualMachine","metadata":{"name":"v","tenant":"evil"},"spec":{"nics":[{"name":"eth0","network":"n"}],"placement":{"cluster":"c9"}}})")
+          .find("c1"),
+      std::string::npos);
+  const auto vni = [&](int number) {
+    return text(
+        R"({"kind":"VirtualNetwork","metadata":{"name":"n","tenant":"evil"},"spec":{"vni":)" +
+        std::to_string(number) + R"(,"subnets":[{"cidr":"10.0.0.0/24"}]}})");
+  };
+  const auto taken = World::must(world.get("VirtualNetwork", "acme", "blue")).virtual_network();
+  EXPECT_EQ(vni(taken.spec().vni()), vni(4711)) << "taken and free look alike";
+  World::must(world.put(
+      R"({"kind":"ServiceProfile","metadata":{"name":"vip"},"spec":{"definition":"fw","published":true,"availability":{"allow":{"tenants":["acme"]}}}})"));
+  World::must(world.put(
+      R"({"kind":"VirtualNetwork","metadata":{"name":"n","tenant":"evil"},"spec":{"subnets":[{"cidr":"10.0.0.0/24"}]}})",
+      eve));
+  const auto enable = [&](const std::string& profile) {
+    return text(
+        R"({"kind":"Enablement","metadata":{"name":"e","tenant":"evil"},"spec":{"profile":")" +
+        profile + R"(","network":"n"}})");
+  };
+  auto hidden = enable("vip"), absent = enable("nil");
+  EXPECT_NE(hidden.find("no profile \"vip\""), std::string::npos) << hidden;
+  hidden.replace(hidden.find("vip"), 3, "nil");
+  EXPECT_EQ(hidden, absent);
+}
+
 TEST(Api, AnEnablementThatAnotherGoesBeforeSaysSo) {
   World world;
   world.furnish();
@@ -274,9 +376,11 @@ TEST(Api, OnlyAnAdministratorChangesWhatPublishedProfilesRun) {
   World::must(world.put(
       R"({"kind":"User","metadata":{"name":"vera"},"spec":{"roles":[{"role":"VENDOR","vendor":"v"}]}})"));
   const auto vera = world.token_for_user("vera");
-  const auto definition = [](const std::string& name, const std::string& action) {
+  int version = 1;
+  const auto definition = [&](const std::string& name, const std::string& action) {
     return R"({"kind":"ServiceDefinition","metadata":{"name":")" + name +
-           R"("},"spec":{"vendor":"v","serviceName":"fw","version":"2","levels":[{"name":"basic"},{"name":"strict"}],
+           R"("},"spec":{"vendor":"v","serviceName":"fw","version":")" + std::to_string(++version) +
+           R"(","levels":[{"name":"basic"},{"name":"strict"}],
            "insertionPoint":"VIRTUAL_SWITCH","filter":{"rules":[{"name":"r","action":")" +
            action + R"("}]}}})";
   };

@@ -34,13 +34,29 @@ std::optional<IpAddress> address_of(const std::string& bytes) {
 
 }  // namespace
 
-void Recent::add(std::unique_ptr<Message> object) {
+void Recent::add(std::unique_ptr<Message> object, const std::string& tenant) {
   // Fixed width, so that the order of names is the order of time.
-  mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, next_++));
-  objects_.push_back(object->SerializeAsString());
-  while (objects_.size() > static_cast<std::size_t>(runtime_.tunables().*most_))
-    objects_.pop_front();
+  const auto number = next_++;
+  mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, number));
+  objects_.emplace_hint(objects_.end(), number, object->SerializeAsString());
+  auto& own = of_tenant_[tenant];
+  by_size_.erase({own.size(), tenant});
+  own.push_back(number);
+  by_size_.emplace(own.size(), tenant);
+  while (objects_.size() > static_cast<std::size_t>(runtime_.tunables().*most_)) forget_one();
   if (on_added) on_added(MessagePtr(std::move(object)));
+}
+
+void Recent::forget_one() {
+  const auto [size, tenant] = *by_size_.rbegin();
+  by_size_.erase({size, tenant});
+  auto& own = of_tenant_.find(tenant)->second;
+  objects_.erase(own.front());
+  own.pop_front();
+  if (own.empty())
+    of_tenant_.erase(tenant);
+  else
+    by_size_.emplace(size - 1, tenant);
 }
 
 // "e000000000042" -> 42; 0: no name of ours.
@@ -51,21 +67,21 @@ std::uint64_t Recent::number_of(std::string_view name) const {
   return error == std::errc() && end == name.data() + name.size() ? number : 0;
 }
 
-MessagePtr Recent::object(std::uint64_t number) const {
+MessagePtr Recent::object(const std::string& bytes) const {
   auto object = kind_.make();
-  object->ParseFromString(objects_[number - first()]);
+  object->ParseFromString(bytes);
   return object;
 }
 
 void Recent::each_after(std::string_view name, const Visit& visit) const {
-  for (auto number = std::max(first(), number_of(name) + 1); number < next_; ++number)
-    if (!visit(object(number))) return;
+  for (auto it = objects_.upper_bound(number_of(name)); it != objects_.end(); ++it)
+    if (!visit(object(it->second))) return;
 }
 
 MessagePtr Recent::find(std::string_view name) const {
-  const auto number = number_of(name);
-  if (number < first() || number >= next_) return nullptr;
-  auto found = object(number);
+  const auto kept = objects_.find(number_of(name));
+  if (kept == objects_.end()) return nullptr;
+  auto found = object(kept->second);
   return metadata_of(*found).name() == name ? found : nullptr;
 }
 
@@ -101,7 +117,7 @@ void Journal::event(v1::Event::Type type, std::string_view reason, const ObjectK
   event->set_message(std::move(message));
   event->set_actor(std::string(actor));
   event->set_revision(revision);
-  events_.add(std::move(event));
+  events_.add(std::move(event), about.tenant);
 }
 
 void Journal::flows(const Snapshot& snapshot, const std::string& host, const v1::FlowLog& log) {
@@ -148,7 +164,7 @@ void Journal::flows(const Snapshot& snapshot, const std::string& host, const v1:
     labels["rule"] = record->rule();
     labels["direction"] = v1::FlowRecord::Direction_Name(record->direction());
     labels["outcome"] = v1::FlowRecord::Outcome_Name(record->outcome());
-    flows_.add(std::move(record));
+    flows_.add(std::move(record), nic->tenant);
   }
 }
 

@@ -4,7 +4,9 @@
 
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -14,15 +16,16 @@
 
 namespace penstock {
 
-// A ring of the newest objects of one kind.
+// The newest objects of one kind. When there are too many, the oldest of the tenant that has most
+// goes: nobody can push out what others are to see.
 class Recent {
  public:
   // Names are `letter` and a number; `most`: how many are kept.
   Recent(Runtime& runtime, const Kind& kind, char letter, std::int64_t Tunables::*most)
       : runtime_(runtime), kind_(kind), letter_(letter), most_(most) {}
 
-  // Names it, keeps it, tells who follows.
-  void add(std::unique_ptr<Message>);
+  // Names it, keeps it, tells who follows. `tenant`: on whose account.
+  void add(std::unique_ptr<Message>, const std::string& tenant);
 
   using Visit = std::function<bool(const MessagePtr&)>;           // false: stop
   void each(const Visit& visit) const { each_after({}, visit); }  // oldest first
@@ -35,15 +38,17 @@ class Recent {
 
  private:
   std::uint64_t number_of(std::string_view name) const;
-  std::uint64_t first() const { return next_ - objects_.size(); }
-  MessagePtr object(std::uint64_t number) const;
+  MessagePtr object(const std::string& bytes) const;
+  void forget_one();
 
   Runtime& runtime_;
   const Kind& kind_;
   char letter_;
   std::int64_t Tunables::*most_;
-  // Serialized: a message of its own takes seven times the room.
-  std::deque<std::string> objects_;
+  // By number. Serialized: a message of its own takes seven times the room.
+  std::map<std::uint64_t, std::string> objects_;
+  std::map<std::string, std::deque<std::uint64_t>, std::less<>> of_tenant_;
+  std::set<std::pair<std::size_t, std::string>> by_size_;  // how many, whose
   std::uint64_t next_ = 1;
 };
 

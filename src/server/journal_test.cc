@@ -147,5 +147,30 @@ TEST_F(FlowsTest, OnlyTheNewestAreKept) {
   EXPECT_TRUE(kept->find("f000000000040"));
 }
 
+TEST(Journal, NoTenantPushesOutWhatAnotherIsToSee) {
+  Tunables tunables;
+  tunables.events_kept = 20;
+  SimClock clock(1);
+  SimRuntime runtime(clock, tunables);
+  Journal journal(runtime);
+  const auto event = [&](const std::string& tenant, int n) {
+    journal.event(v1::Event::NORMAL, "Changed", ObjectKey::of<v1::VmPool>(tenant, "p"),
+                  std::to_string(n), "x", n);
+  };
+  for (int i = 0; i < 3; ++i) event("quiet", i);
+  for (int i = 0; i < 500; ++i) event("loud", i);
+  std::map<std::string, int> kept;
+  std::string last;
+  journal.of(kind_of<v1::Event>())->each([&](const MessagePtr& entry) {
+    ++kept[std::string(Journal::tenant_of(*entry))];
+    EXPECT_LT(last, metadata_of(*entry).name()) << "in order of time";
+    last = metadata_of(*entry).name();
+    return true;
+  });
+  EXPECT_EQ(kept, (std::map<std::string, int>{{"quiet", 3}, {"loud", 17}}));
+  for (int i = 0; i < 100; ++i) event("third", i);
+  EXPECT_EQ(journal.of(kind_of<v1::Event>())->size(), 20u);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -17,8 +17,8 @@ struct Server::Parts {
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
-        api({runtime, log, engine, compiler, sessions, status, waits, watches, journal,
-             traces, step_kinds}) {}
+        api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, traces,
+             step_kinds}) {}
 
   Runtime& runtime;
   Log& log;

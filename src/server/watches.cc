@@ -20,6 +20,7 @@ struct Watches::Watch {
   bool broken = false;  // dropped at the end of the turn: never while the map is walked
   std::optional<CatalogWatch> catalog;
   bool identity_changed = false;
+  MonoTime look_again{};  // whether the token is still good
 
   bool concerns(const ObjectKey& key) const {
     return key.kind == kind && (tenant.empty() || !kind->tenant_scoped || key.tenant == tenant);
@@ -113,9 +114,19 @@ ReadContext Watches::context_of(const Watch& watch) const {
   return {engine_.head(), watch.who, status_, journal_, runtime_.tunables()};
 }
 
+// A token that expires is no change of an object: nobody tells, so it is looked at now and then.
+bool Watches::still_good(Watch& watch) {
+  if (watch.broken) return false;
+  if (runtime_.now() < watch.look_again) return true;
+  watch.look_again =
+      runtime_.now() + std::chrono::milliseconds(runtime_.tunables().watch_recheck_ms);
+  watch.broken = !identify(engine_.head(), watch.secret, runtime_.wall());
+  return !watch.broken;
+}
+
 bool Watches::send(Watch& watch, v1::WatchEvent::Type type, const ObjectKey& key,
                    const Message& object, std::int64_t revision) {
-  if (watch.broken) return false;
+  if (!still_good(watch)) return false;
   const auto context = context_of(watch);
   v1::WatchEvent event;
   event.set_type(type);
@@ -209,7 +220,7 @@ bool Watches::catalogs_changed_since(std::int64_t revision) const {
 }
 
 void Watches::tell_catalog(Watch& watch, v1::WatchEvent::Type type, const v1::CatalogEntry& entry) {
-  if (watch.broken) return;
+  if (!still_good(watch)) return;
   v1::WatchEvent event;
   event.set_type(type);
   event.set_revision(engine_.head().revision());

@@ -48,6 +48,7 @@ class Watches {
   void begin_catalog(Watch&, std::int64_t revision);
   void catalogs_settled();
   bool catalogs_changed_since(std::int64_t revision) const;
+  bool still_good(Watch&);
   bool send(Watch&, v1::WatchEvent::Type, const ObjectKey&, const Message&, std::int64_t revision);
   void tell(Watch&, const Past&);
   void bookmark(Watch&, std::int64_t revision);

@@ -93,8 +93,15 @@ void validate(const v1::Enablement& enablement, const ValidateContext& context,
   const auto profile = snapshot.find<v1::ServiceProfile>(spec.profile());
   const auto definition =
       profile ? snapshot.find<v1::ServiceDefinition>(profile->spec().definition()) : nullptr;
-  // To its users an unpublished profile is not there.
-  if (!definition || !profile->spec().published()) {
+  // To its users a profile that is not in their catalog is not there.
+  const auto hidden = [&] {
+    if (before || context.admit.user_is_administrator) return false;
+    Subject reader;
+    reader.tenant = enablement.metadata().tenant();
+    reader.user_groups = context.admit.user_groups;
+    return !available(snapshot, *profile, reader);
+  };
+  if (!definition || !profile->spec().published() || hidden()) {
     if (definition && context.admit.user_is_administrator)
       context.refuse(Code::kFailedPrecondition,
                      fmt::format("the profile {} is not published", spec.profile()),

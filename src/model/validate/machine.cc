@@ -95,12 +95,15 @@ class NicCheck {
 void check_placement(const v1::VirtualMachine& vm, const ValidateContext& context,
                      Problems& problems) {
   const auto& place = vm.spec().placement();
-  if (!place.cluster().empty())
-    check_exists<v1::Cluster>(context.snapshot, "", place.cluster(), problems,
-                              "spec.placement.cluster");
-  if (place.host().empty() ||
-      !check_exists<v1::Host>(context.snapshot, "", place.host(), problems, "spec.placement.host"))
-    return;
+  // Without "did you mean": hosts and clusters are not for tenants to see.
+  const auto nowhere = [&](const char* field, std::string_view kind, const std::string& name) {
+    problems.add(field, fmt::format("there is no {} \"{}\"", kind, name.substr(0, 80)));
+  };
+  if (!place.cluster().empty() && !context.snapshot.find<v1::Cluster>(place.cluster()))
+    nowhere("spec.placement.cluster", "Cluster", place.cluster());
+  if (place.host().empty()) return;
+  if (!context.snapshot.find<v1::Host>(place.host()))
+    return nowhere("spec.placement.host", "Host", place.host());
   const auto host = context.snapshot.find<v1::Host>(place.host());
   if (!place.cluster().empty() && host->spec().cluster() != place.cluster())
     problems.add("spec.placement.host",

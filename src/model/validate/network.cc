@@ -95,7 +95,11 @@ void validate(const v1::VirtualNetwork& network, const ValidateContext& context,
   } else if (spec.vni() != 0) {
     const auto* before = context.before<v1::VirtualNetwork>();
     const auto user = context.snapshot.network_of_vni(static_cast<std::uint32_t>(spec.vni()));
-    if (before && before->spec().vni() != spec.vni())
+    if (!before && !context.admit.user_is_administrator)
+      // Trying them out would tell which ones other tenants have.
+      problems.add("spec.vni", "only an administrator chooses a VNI",
+                   "leave it out to be given a free one");
+    else if (before && before->spec().vni() != spec.vni())
       problems.add("spec.vni",
                    fmt::format("may not change after creation (it is {})", before->spec().vni()));
     else if (!before && user)

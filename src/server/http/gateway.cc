@@ -282,7 +282,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
   if (segments[1] == "tenants" && verb == "trace") {
     v1::TraceRequest request;
     if (!need("POST") || !good(exchange->known({"requestId"}, false))) return true;
-    const auto tree = exchange->json();
+    const auto tree = body_tree(exchange->request);
     if (!tree) {
       exchange->refuse(tree.error());
     } else if (good(decode(*tree, request)) && named(name, request.tenant(), "tenant")) {
