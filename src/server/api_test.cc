@@ -339,6 +339,37 @@ TEST(Api, TenantsLearnNothingOfHostsVnisAndHiddenProfiles) {
   EXPECT_EQ(hidden, absent);
 }
 
+TEST(Api, ACascadeTakesOnlyWhatTheCallerMayDelete) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"vera"},"spec":{"roles":[{"role":"VENDOR","vendor":"v"}]}})"));
+  const auto vera = world.token_for_user("vera");
+  EXPECT_FALSE(world.erase("ServiceDefinition", "", "fw", /*cascade=*/true, vera));
+  EXPECT_TRUE(world.get("ServiceDefinition", "", "fw"));
+  EXPECT_TRUE(world.get("ServiceProfile", "", "office"));
+}
+
+TEST(Api, WhatIsDeletedShowsTenantsNoHostEither) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"User","metadata":{"name":"ann"},"spec":{"roles":[{"role":"TENANT_ADMINISTRATOR","tenant":"acme"}]}})"));
+  std::vector<v1::WatchEvent> events;
+  v1::WatchRequest watch;
+  watch.set_kind("VirtualMachine");
+  World::must(world.server->api().watch(
+      world.token_for_user("ann"), watch,
+      [&](const v1::WatchEvent& event) {
+        events.push_back(event);
+        return true;
+      },
+      [](const Error&) {}));
+  World::must(world.erase("VirtualMachine", "acme", "web-1", true));
+  ASSERT_EQ(events.back().type(), v1::WatchEvent::DELETED);
+  for (const auto& event : events) EXPECT_EQ(event.object().virtual_machine().status().host(), "");
+}
+
 TEST(Api, AnEnablementThatAnotherGoesBeforeSaysSo) {
   World world;
   world.furnish();
