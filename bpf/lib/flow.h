@@ -227,7 +227,7 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
   const int side = w->side & 1;
   int reason;
   struct ps_flow* flow = ps_flow_find(&w->key, ps_flow_check(p, port->port_id));
-  if (flow && !ps_flow_restarts(flow, p)) {
+  if (flow && !ps_flow_restarts(flow, p, side)) {
     ps_note_flow(w, PS_TRACED_HIT, flow);
     reason = ps_flow_verdict(w, port, flow);
     flow->seen_ns = w->now_ns;
@@ -262,9 +262,8 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
     reply = 1;
   }
   if (reason) return reason;
-  // No entry for what no later packet would match, and none for a reset of an unknown connection.
-  if (w->judgement.stateless || p->flags & PS_PACKET_ICMP_ERROR || p->tcp_flags & PS_TCP_RST)
-    return 0;
+  // No entry for what no later packet would match.
+  if (w->judgement.stateless || p->flags & PS_PACKET_ICMP_ERROR || !ps_flow_begins(p)) return 0;
   ps_flow_make(w, policy, initiator, reply, flow != 0);
   return 0;
 }

@@ -65,12 +65,20 @@ PS_INLINE void ps_flow_advance(struct ps_flow* flow, const struct ps_packet* p, 
     flow->state = PS_FLOW_ESTABLISHED;
 }
 
-// A SYN on the remains of an earlier connection starts a new flow under the same key (RFC 9293
-// section 3.6.1).
-PS_INLINE int ps_flow_restarts(const struct ps_flow* flow, const struct ps_packet* p) {
-  return p->proto == PS_PROTO_TCP &&
-         (p->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK | PS_TCP_RST)) == PS_TCP_SYN &&
-         flow->state >= PS_FLOW_CLOSING;
+// A SYN that starts a new flow under the same key: on the remains of an earlier connection (RFC
+// 9293 section 3.6.1), on one whose initiator is a guess, or from the end that the entry says is
+// not the initiator. Anybody can send a stray ACK or SYN+ACK and so have an entry made that the
+// other direction's policy judged; a connection must not come through by it. Of two SYNs that
+// cross, the later is judged too: refused, the earlier one's flow goes on and its SYN+ACK opens the
+// connection. A denied flow is not revived by either end's SYN.
+PS_INLINE int ps_flow_restarts(const struct ps_flow* flow, const struct ps_packet* p,
+                               int direction) {
+  if (p->proto != PS_PROTO_TCP ||
+      (p->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK | PS_TCP_RST)) != PS_TCP_SYN)
+    return 0;
+  if (flow->state >= PS_FLOW_CLOSING) return 1;
+  if (flow->flags & PS_FLOW_DENIED) return 0;
+  return flow->flags & PS_FLOW_PICKED_UP || flow->initiator != direction;
 }
 
 enum ps_start {
@@ -78,14 +86,22 @@ enum ps_start {
   PS_START_REPLY,  // an answer: the initiator is at the other end
 };
 
-// Who began a flow whose first packet we see now. A TCP packet without a SYN belongs to a
+// Who began a flow whose first packet we see now. A TCP packet with an ACK and no SYN belongs to a
 // connection older than the policy (or than our memory of it): the end with the lower port number
 // is taken for the server, so that the connection is judged in the direction it was opened,
-// whichever end happens to send first.
+// whichever end happens to send first. Every packet of a connection but its first SYN has an ACK
+// (RFC 9293 section 3.10.7.4); those without, and resets, are judged the way they travel.
 PS_INLINE enum ps_start ps_flow_start(const struct ps_packet* p) {
-  if (p->proto != PS_PROTO_TCP) return PS_START_NEW;
-  if (p->tcp_flags & PS_TCP_SYN) return p->tcp_flags & PS_TCP_ACK ? PS_START_REPLY : PS_START_NEW;
+  if (p->proto != PS_PROTO_TCP || !(p->tcp_flags & PS_TCP_ACK) || p->tcp_flags & PS_TCP_RST)
+    return PS_START_NEW;
+  if (p->tcp_flags & PS_TCP_SYN) return PS_START_REPLY;
   return p->sport < p->dport ? PS_START_REPLY : PS_START_NEW;
+}
+
+// No entry for a reset of an unknown connection, nor for what belongs to no connection.
+PS_INLINE int ps_flow_begins(const struct ps_packet* p) {
+  return p->proto != PS_PROTO_TCP ||
+         (p->tcp_flags & (PS_TCP_SYN | PS_TCP_ACK) && !(p->tcp_flags & PS_TCP_RST));
 }
 
 PS_INLINE int ps_flow_is_pickup(const struct ps_packet* p) {

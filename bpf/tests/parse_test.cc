@@ -148,8 +148,29 @@ TEST(FlowState, TcpWalksItsStates) {
   EXPECT_EQ(step(PS_IN, FIN | ACK), PS_FLOW_CLOSING) << "a repeated FIN of one side closes nothing";
   EXPECT_EQ(step(PS_OUT, FIN | ACK), PS_FLOW_CLOSED);
   const auto syn = packet(SYN), syn_ack = packet(SYN | ACK);
-  EXPECT_TRUE(ps_flow_restarts(&flow, &syn));
-  EXPECT_FALSE(ps_flow_restarts(&flow, &syn_ack));
+  for (const auto direction : {PS_OUT, PS_IN}) {
+    EXPECT_TRUE(ps_flow_restarts(&flow, &syn, direction));
+    EXPECT_FALSE(ps_flow_restarts(&flow, &syn_ack, direction));
+  }
+}
+
+TEST(FlowState, OnlyTheInitiatorsSynBelongsToALivingFlow) {
+  ps_packet syn{};
+  syn.proto = PS_PROTO_TCP;
+  syn.tcp_flags = SYN;
+  for (const auto state : {PS_FLOW_NEW, PS_FLOW_ANSWERED, PS_FLOW_ESTABLISHED}) {
+    ps_flow flow{};
+    flow.state = state;
+    flow.initiator = PS_OUT;
+    EXPECT_FALSE(ps_flow_restarts(&flow, &syn, PS_OUT)) << "sent again";
+    EXPECT_TRUE(ps_flow_restarts(&flow, &syn, PS_IN));
+    flow.flags = PS_FLOW_PICKED_UP;
+    EXPECT_TRUE(ps_flow_restarts(&flow, &syn, PS_OUT)) << "the initiator is a guess";
+    EXPECT_TRUE(ps_flow_restarts(&flow, &syn, PS_IN));
+    flow.flags |= PS_FLOW_DENIED;
+    EXPECT_FALSE(ps_flow_restarts(&flow, &syn, PS_OUT));
+    EXPECT_FALSE(ps_flow_restarts(&flow, &syn, PS_IN));
+  }
 }
 
 TEST(FlowState, AgesByProtocolAndState) {

@@ -114,6 +114,7 @@ TEST_F(Flows, DeniedFlowIsNotRevivedByTheOtherEnd) {
   world->enable(kA, PS_OUT, world->policy(rules(Action::kDeny)));
   EXPECT_EQ(from_b(tcp_b_to_a(22, 40000, ACK)), "drop flow_denied");
   EXPECT_EQ(from_a(tcp_a_to_b(40000, 22, ACK)), "drop flow_denied");
+  EXPECT_EQ(from_b(tcp_b_to_a(22, 40000, SYN)), "drop flow_denied");
 }
 
 TEST_F(Flows, ConnectionOlderThanThePolicyIsJudgedInTheDirectionItWasOpened) {
@@ -128,6 +129,67 @@ TEST_F(Flows, ConnectionOlderThanThePolicyIsJudgedInTheDirectionItWasOpened) {
   EXPECT_EQ(from_a(tcp_a_to_b(40000, 22, ACK)), "redirect");
   EXPECT_EQ(world->counter(PS_COUNT_FLOW_PICKED_UP), 1u);
   EXPECT_EQ(world->flow(kA)->initiator, PS_OUT);
+}
+
+// A allows what it opens itself, and of others only connections to port 80.
+void protect(World& world) {
+  world.enable(kA, PS_OUT, world.policy(rules(Action::kAllow)));
+  world.enable(kA, PS_IN, world.policy(rules(Action::kDeny, {tcp_port(Action::kAllow, 80)})));
+}
+
+TEST_F(Flows, StrayAnswersOpenNoPort) {
+  protect(*world);
+  from_b(tcp_b_to_a(40001, 22, SYN | ACK));
+  EXPECT_EQ(from_b(tcp_b_to_a(40001, 22, SYN)), "drop policy_deny") << "after a SYN+ACK";
+  from_b(tcp_b_to_a(1, 22, ACK));
+  EXPECT_EQ(from_b(tcp_b_to_a(1, 22, SYN)), "drop policy_deny") << "after an ACK from a low port";
+  from_b(tcp_b_to_a(2, 22, ACK | FIN));
+  EXPECT_EQ(from_b(tcp_b_to_a(2, 22, SYN)), "drop policy_deny") << "after a FIN from a low port";
+  // What is allowed stays so, and the entry is the new connection's.
+  world->the_switch().forget_flows(PortId(kA));
+  from_b(tcp_b_to_a(3, 80, ACK));
+  EXPECT_EQ(world->flow(kA)->initiator, PS_OUT);
+  EXPECT_EQ(from_b(tcp_b_to_a(3, 80, SYN)), "redirect");
+  EXPECT_EQ(world->flow(kA)->initiator, PS_IN);
+  EXPECT_EQ(world->flow(kA)->state, PS_FLOW_NEW);
+  EXPECT_EQ(world->flows(), 1u);
+}
+
+TEST_F(Flows, ProbesFromLowPortsAreJudgedTheWayTheyTravel) {
+  protect(*world);
+  for (const std::uint8_t flags :
+       {0, +FIN, +PSH, +RST, RST | ACK, SYN | FIN, SYN | RST, SYN | ACK | RST | FIN})
+    EXPECT_EQ(from_b(tcp_b_to_a(1, 22, flags)), "drop policy_deny") << int{flags};
+  for (const std::uint8_t flags : {0, +FIN, +PSH, +RST})
+    EXPECT_EQ(from_b(tcp_b_to_a(1, 80, flags)), "redirect") << int{flags};
+  EXPECT_EQ(world->flows(), 0u) << "what belongs to no connection makes no entry";
+}
+
+TEST_F(Flows, RefusedSynLeavesTheOpenConnectionAlone) {
+  protect(*world);
+  from_a(tcp_a_to_b(1000, 81, SYN));
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, SYN)), "drop policy_deny") << "two SYNs cross";
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, SYN)), "redirect") << "sent again";
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, SYN | ACK)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, ACK)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, SYN)), "drop policy_deny");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, ACK)), "redirect");
+  const auto flow = world->flow(kA);
+  ASSERT_TRUE(flow);
+  EXPECT_EQ(flow->initiator, PS_OUT);
+  EXPECT_EQ(flow->state, PS_FLOW_ESTABLISHED);
+}
+
+TEST_F(Flows, CrossingSynsOpenAConnectionWhereBothAreAllowed) {
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kAllow)));
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, SYN)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, SYN)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, SYN | ACK)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, SYN | ACK)), "redirect");
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, ACK)), "redirect");
+  EXPECT_EQ(from_b(tcp_b_to_a(81, 1000, ACK)), "redirect");
+  EXPECT_EQ(world->flow(kA)->state, PS_FLOW_ESTABLISHED);
 }
 
 TEST_F(Flows, ErrorsAboutAFlowPassAndOthersAreJudged) {
