@@ -263,8 +263,9 @@ static long ps_sweep_entry(void* map, const struct ps_flow_key* key, struct ps_f
   }
   const __u32 slot = flow->slot;
   const __u32 port_id = key->port_id;
+  const __u8 flags = flow->flags;
   if (!bpf_map_delete_elem(map, key)) {
-    ps_quota_return(slot, port_id);
+    ps_quota_return(slot, port_id, flags);
     ps_count(PS_COUNT_FLOW_EXPIRED);
     sweep->deleted++;
   }

@@ -12,12 +12,11 @@ struct ps_config {
   __u64 denied_timeout_ns;                 // entries refused when judged again
   __u64 fragment_timeout_ns;  // how long later fragments may follow the first (RFC 791: 15 s, RFC
                               // 8200: 60 s)
-  __u64 overflow_memory_ns;   // how long after a refused entry replies are guessed, see lib/flow.h
   __u32 port_flow_quota;
   __u32 flood_copies;   // at most, local and remote together
   __u32 events_per_s;   // of one CPU
   __u32 rejects_per_s;  // of one CPU
 };
-PS_CHECK_SIZE(ps_config, 8 * (3 * PS_FLOW_STATES + 3) + 16);
+PS_CHECK_SIZE(ps_config, 8 * (3 * PS_FLOW_STATES + 2) + 16);
 
 #endif

@@ -7,8 +7,8 @@
 #include "abi/types.h"
 
 // The flow table outlives PS_ABI_VERSION: it has a number of its own, which changes with the layout
-// or the meaning of ps_flow_key and ps_flow. Programs of two ABI versions with the same number share
-// one table while one set takes over from the other, and connections go on as they are. Under
+// or the meaning of ps_flow_key and ps_flow. Programs of two ABI versions with the same number
+// share one table while one set takes over from the other, and connections go on as they are. Under
 // another number the table starts empty, and connections are judged in mid-stream.
 #define PS_FLOW_LAYOUT 1
 
@@ -45,6 +45,7 @@ enum ps_flow_flags {
   PS_FLOW_FIN_IN = 1 << 4,
   PS_FLOW_PICKED_UP =
       1 << 5,  // TCP first seen mid-stream; the initiator is a guess from the port numbers
+  PS_FLOW_FROM_OUTSIDE = 1 << 6,  // a packet to the VM made the entry, whoever is the initiator
 };
 
 struct ps_flow {

@@ -63,7 +63,8 @@ PS_CHECK_SIZE(ps_allowed, 4);
 struct ps_port_flows {
   __u32 port_id;
   __u32 entries;
-  __u64 refused_ns;  // when a flow last found no room (quota or table full); 0: never
+  __u32 outside;  // of them, made by packets to the VM (PS_FLOW_FROM_OUTSIDE)
+  __u32 zero;
 };
 PS_CHECK_SIZE(ps_port_flows, 16);
 

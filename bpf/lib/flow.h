@@ -1,10 +1,11 @@
 // Judging one side of a packet: the flow table in front, the step list behind it.
 //
 // When the table or a port's quota is full, flows that have an entry keep it and new ones are
-// judged packet by packet. Replies of such a flow have no entry to pass by: a TCP packet's part in
-// the connection is read from its flags and port numbers (ps_flow_start), so replies are judged as
-// the connection they belong to; UDP and ICMP replies are first judged as new and, when that
-// refuses them and the port ran out of entries lately, as the flow the other way.
+// judged packet by packet, the way they travel. Replies of such a flow have no entry to pass by: a
+// TCP packet's part in the connection is read from its flags and port numbers (ps_flow_start), so
+// replies are judged as the connection they belong to. Nothing tells a UDP or ICMP reply from a
+// request: a guess would open to strangers what the policy closes, so they need a rule of their
+// own.
 #ifndef PENSTOCK_LIB_FLOW_H
 #define PENSTOCK_LIB_FLOW_H
 
@@ -77,41 +78,41 @@ PS_INLINE void ps_flow_count(struct ps_work* w, struct ps_flow* flow, int direct
   flow->bytes[direction & 1] += w->length;
 }
 
-// Room for one more entry of the port? Takes it if so.
+// Room for one more entry of the port? Takes it if so. A quarter is kept for entries that the VM's
+// own packets make: a flood from outside must not cost it its flows.
 PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
+  const __u32 quota = ps_config.port_flow_quota;
+  const int outside = w->side == PS_IN;
   __u32 slot = w->side_slot;
   struct ps_port_flows* held = ps_held_at(&slot);
   if (!held) return 0;
   if (held->port_id != port_id) {  // the slot has a new port
     held->port_id = port_id;
     held->entries = 0;
-    held->refused_ns = 0;
+    held->outside = 0;
   }
-  if (held->entries >= ps_config.port_flow_quota) {
-    held->refused_ns = w->now_ns;
+  if (held->entries >= quota || (outside && held->outside >= quota - quota / 4)) {
     ps_note(w, PS_NOTE_NO_ROOM, w->side, 0, 0, 0);
     ps_count(PS_COUNT_FLOW_QUOTA);
     return 0;
   }
   __sync_fetch_and_add(&held->entries, 1);
+  if (outside) __sync_fetch_and_add(&held->outside, 1);
   return 1;
 }
 
-PS_INLINE void ps_quota_return(__u32 slot, __u32 port_id) {
+// `flags` are the entry's.
+PS_INLINE void ps_quota_return(__u32 slot, __u32 port_id, __u8 flags) {
   struct ps_port_flows* held = ps_held_at(&slot);
-  if (held && held->port_id == port_id && held->entries) __sync_fetch_and_add(&held->entries, -1);
+  if (!held || held->port_id != port_id) return;
+  if (held->entries) __sync_fetch_and_add(&held->entries, -1);
+  if (flags & PS_FLOW_FROM_OUTSIDE && held->outside) __sync_fetch_and_add(&held->outside, -1);
 }
 
-PS_INLINE int ps_ran_out(struct ps_work* w, __u32 port_id) {
-  __u32 slot = w->side_slot;
-  const struct ps_port_flows* held = ps_held_at(&slot);
-  return held && held->port_id == port_id && held->refused_ns &&
-         w->now_ns - held->refused_ns < ps_config.overflow_memory_ns;
-}
-
-// Makes the entry. No room is no error: the packet has been judged.
+// Makes the entry. No room is no error: the packet has been judged. `replaced`: the flags of the
+// entry that it takes the place and the room of, never 0 for one; or 0.
 __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u32 initiator,
-                                           __u32 reply, __u32 replaces) {
+                                           __u32 reply, __u32 replaced) {
   w = ps_work_again(w);
   if (!w) return 0;
   struct ps_flow* f = &w->fresh;
@@ -126,6 +127,8 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
   f->initiator = initiator;
   f->steps_run = w->judgement.steps_run;
   f->flags = PS_FLOW_INSPECTED;
+  if (replaced ? replaced & PS_FLOW_FROM_OUTSIDE : w->side == PS_IN)
+    f->flags |= PS_FLOW_FROM_OUTSIDE;
   f->tcp_flags = w->view.tcp_flags;
   f->icmp_type = w->view.icmp_type;
   f->icmp_code = w->view.icmp_code;
@@ -138,19 +141,16 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
     f->state = p->proto == PS_PROTO_TCP ? PS_FLOW_ANSWERED : PS_FLOW_ESTABLISHED;
   }
   ps_flow_count(w, f, w->side);
-  if (!replaces && !ps_quota_take(w, w->key.port_id)) return 0;
-  const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaces ? BPF_ANY : BPF_NOEXIST);
+  if (!replaced && !ps_quota_take(w, w->key.port_id)) return 0;
+  const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaced ? BPF_ANY : BPF_NOEXIST);
   if (!failed) {
     ps_note(w, PS_NOTE_MADE, w->side, f->state, 0, 0);
     ps_count(PS_COUNT_FLOW_CREATED);
     return 0;
   }
-  if (replaces) return 0;
-  ps_quota_return(w->side_slot, w->key.port_id);
+  if (replaced) return 0;
+  ps_quota_return(w->side_slot, w->key.port_id, f->flags);
   if (failed == -17 /* EEXIST: another CPU made it just now */) return 0;
-  __u32 slot = w->side_slot;
-  struct ps_port_flows* held = ps_held_at(&slot);
-  if (held) held->refused_ns = w->now_ns;
   ps_note(w, PS_NOTE_NO_ROOM, w->side, 1, 0, 0);
   ps_count(PS_COUNT_FLOW_TABLE_FULL);
   return 0;
@@ -236,35 +236,23 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
     ps_flow_advance(flow, p, side);
     return 0;
   }
+  const __u32 replaced = flow ? flow->flags : 0;
   if (p->flags & PS_PACKET_ICMP_ERROR) {
     if (ps_flow_related(skb, w, port, &reason)) return reason;
     ps_flow_key_of(p, port->port_id, port->zone, side, &w->key);
   }
-  int reply = ps_flow_start(p) == PS_START_REPLY;
-  int initiator = reply ? !side : side;
-  __u64 policy = ps_policy_of(port, initiator);
+  const int reply = ps_flow_start(p) == PS_START_REPLY;
+  const int initiator = reply ? !side : side;
+  const __u64 policy = ps_policy_of(port, initiator);
   ps_note(w, PS_NOTE_FLOW, side, (reply ? PS_TRACED_REPLY : PS_TRACED_NEW) | initiator << 16,
           PS_NO_RULE, 0);
   ps_view_flow(w, initiator, reply ? PS_TCP_SYN : p->tcp_flags, p->icmp_type, p->icmp_code);
   ps_walk(w, PS_POLICY_LINE(policy), 0);
   reason = ps_judged(&w->judgement);
-  if (reason && reason != PS_DROP_BAD_POLICY && !reply && p->proto != PS_PROTO_TCP &&
-      ps_ran_out(w, port->port_id)) {
-    const __u8 refused_rule = reason;
-    initiator = !side;
-    policy = ps_policy_of(port, initiator);
-    // An echo reply answers an echo request.
-    const __u8 type = p->icmp_type == 0 ? 8 : p->icmp_type == 129 ? 128 : p->icmp_type;
-    ps_view_flow(w, initiator, 0, type, p->icmp_code);
-    ps_walk(w, PS_POLICY_LINE(policy), 1);
-    reason = ps_judged(&w->judgement);
-    if (reason) return refused_rule;
-    reply = 1;
-  }
   if (reason) return reason;
   // No entry for what no later packet would match.
   if (w->judgement.stateless || p->flags & PS_PACKET_ICMP_ERROR || !ps_flow_begins(p)) return 0;
-  ps_flow_make(w, policy, initiator, reply, flow != 0);
+  ps_flow_make(w, policy, initiator, reply, replaced);
   return 0;
 }
 

@@ -60,7 +60,6 @@ namespace penstock {
   X(flow_other_s, 30, 1, 86'400, "the same for ICMP and protocols without ports")                             \
   X(flow_denied_s, 60, 1, 86'400, "the same for a flow that a change of policy denied")                       \
   X(flow_fragment_s, 30, 1, 120, "s in which later fragments may follow the first (RFC 791: 15, RFC 8200: 60)") \
-  X(flow_overflow_s, 60, 1, 3'600, "s after a refused flow entry in which replies are told by their tuple")    \
   X(flow_log_per_s, 1'000, 0, 1'000'000, "records of logged flows a second and CPU at most")                   \
   X(flow_log_gather_ms, 100, 1, 10'000, "ms in which records of logged flows are gathered for one message")    \
   X(flow_log_queue_max, 2'000, 1, 1'000'000, "records of logged flows that wait for the server at most")       \

@@ -171,7 +171,6 @@ ps_config switch_config(const Tunables& tunables) {
       t.flow_other_s);
   config.denied_timeout_ns = t.flow_denied_s * kSecond;
   config.fragment_timeout_ns = t.flow_fragment_s * kSecond;
-  config.overflow_memory_ns = t.flow_overflow_s * kSecond;
   config.port_flow_quota = static_cast<std::uint32_t>(t.flow_port_quota);
   config.flood_copies = static_cast<std::uint32_t>(t.flood_copies_max);
   config.events_per_s = static_cast<std::uint32_t>(t.flow_log_per_s);
