@@ -39,10 +39,12 @@ PS_INLINE void ps_take_ethernet(struct ps_packet* p, const __u8* destination, co
 PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet* p) {
   const __u8* b = (const __u8*)data;
   const __u8* l4;
+  int room;  // bytes behind the IP header, as it says: the frame may be padded
   if (b + PS_ETHERNET_BYTES + 20 + 8 > (const __u8*)end) return 0;
   ps_take_ethernet(p, b, b + 6, ps_host16(ps_load16(b + 12)));
   if (p->ethertype == PS_ETHERTYPE_IP4) {
-    if (b[14] != 0x45 || ((b[20] & 0x3f) | b[21]) || (!b[16] && b[17] < 20)) return 0;
+    if (b[14] != 0x45 || ((b[20] & 0x3f) | b[21])) return 0;
+    room = ps_host16(ps_load16(b + 16)) - 20;
     p->family = 4;
     p->proto = b[23];
     p->src.w[0] = ps_load32(b + 26);
@@ -53,6 +55,7 @@ PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet*
     l4 = b + 34;
   } else if (p->ethertype == PS_ETHERTYPE_IP6) {
     if (b + PS_ETHERNET_BYTES + 40 + 8 > (const __u8*)end || b[14] >> 4 != 6) return 0;
+    room = ps_host16(ps_load16(b + 18));
     p->family = 6;
     p->proto = b[20];
     p->src.d[0] = ps_load64(b + 22);
@@ -65,9 +68,9 @@ PS_INLINE int ps_parse_fast(const void* data, const void* end, struct ps_packet*
     return 0;
   }
   if (p->proto == PS_PROTO_TCP) {
-    if (l4 + 20 > (const __u8*)end) return 0;
+    if (room < 20 || l4 + 20 > (const __u8*)end) return 0;
     p->tcp_flags = l4[13];
-  } else if (p->proto != PS_PROTO_UDP) {
+  } else if (p->proto != PS_PROTO_UDP || room < 8) {
     return 0;
   }
   p->sport = ps_host16(ps_load16(l4));
@@ -92,17 +95,19 @@ PS_INLINE int ps_icmp_is_error(__u8 family, __u8 type) {
 }
 
 // The transport header at `offset`, from a first fragment or an unfragmented packet. 0 or a drop
-// reason. `quoted`: of the packet that an ICMP error quotes, where only 8 bytes are promised (RFC
-// 792).
-PS_INLINE int ps_take_transport(ps_frame frame, __u32 offset, struct ps_packet* p, int quoted) {
+// reason. `end`: of the packet, where padding may follow that its receiver does not look at. A
+// packet that an ICMP error quotes has none (PS_QUOTED): only 8 bytes of transport are promised
+// (RFC 792).
+#define PS_QUOTED 0xffffffff
+PS_INLINE int ps_take_transport(ps_frame frame, __u32 offset, __u32 end, struct ps_packet* p) {
   __u8 h[8];
   p->l4 = (__u16)offset;
   switch (p->proto) {
     case PS_PROTO_TCP:
-      if (!quoted) {
+      if (end != PS_QUOTED) {
         // A first fragment too short to show the flags is an attack on filters (RFC 1858 section
         // 3).
-        if (ps_read(frame, offset + 12, h, 8))
+        if (offset + 20 > end || ps_read(frame, offset + 12, h, 8))
           return p->flags & PS_PACKET_FIRST_FRAGMENT ? PS_DROP_FRAGMENT_OVERLAP : PS_DROP_MALFORMED;
         p->tcp_flags = h[1];
       }
@@ -117,7 +122,7 @@ PS_INLINE int ps_take_transport(ps_frame frame, __u32 offset, struct ps_packet* 
       if (p->proto == PS_PROTO_IGMP && p->family == 4) p->flags |= PS_PACKET_CONTROL;
       return 0;
   }
-  if (ps_read(frame, offset, h, 8)) return PS_DROP_MALFORMED;
+  if (offset + 8 > end || ps_read(frame, offset, h, 8)) return PS_DROP_MALFORMED;
   if (p->proto == (p->family == 6 ? PS_PROTO_ICMP6 : PS_PROTO_ICMP)) {
     p->flags |= PS_PACKET_ICMP;
     p->icmp_type = h[0];
@@ -148,7 +153,8 @@ PS_INLINE int ps_take_ip4(ps_frame frame, __u32 offset, struct ps_packet* p, int
   if (ps_read(frame, offset, h, 20)) return PS_DROP_MALFORMED;
   if (h[0] >> 4 != 4 || (h[0] & 15) < 5) return PS_DROP_MALFORMED;
   const __u32 header = (h[0] & 15) * 4;
-  if (!quoted && (__u32)(h[2] << 8 | h[3]) < header) return PS_DROP_MALFORMED;
+  const __u32 total = h[2] << 8 | h[3];
+  if (!quoted && total < header) return PS_DROP_MALFORMED;
   p->family = 4;
   p->proto = h[9];
   ps_zero(&p->src, 16);
@@ -163,9 +169,12 @@ PS_INLINE int ps_take_ip4(ps_frame frame, __u32 offset, struct ps_packet* p, int
     return fragment == 1 && p->proto == PS_PROTO_TCP ? PS_DROP_FRAGMENT_OVERLAP : 0;
   }
   if (h[6] & 0x20) p->flags |= PS_PACKET_FIRST_FRAGMENT;
-  return ps_take_transport(frame, offset + header, p, quoted);
+  return ps_take_transport(frame, offset + header, quoted ? PS_QUOTED : offset + total, p);
 }
 
+// Payload length 0 with a jumbo option (RFC 2675) is malformed, as is IPv4's total length 0: the
+// kernel makes such packets only of more than 64 KiB (BIG TCP), which no device does unless it is
+// told to.
 PS_INLINE int ps_take_ip6(ps_frame frame, __u32 offset, struct ps_packet* p, int quoted) {
   __u8 h[40];
   if (ps_read(frame, offset, h, 40)) return PS_DROP_MALFORMED;
@@ -175,11 +184,12 @@ PS_INLINE int ps_take_ip6(ps_frame frame, __u32 offset, struct ps_packet* p, int
   ps_copy(&p->dst, h + 24, 16);
   __u8 next = h[6];
   offset += 40;
+  const __u32 end = quoted ? PS_QUOTED : offset + (h[4] << 8 | h[5]);
   for (int i = 0; i < PS_MAX_EXTENSIONS; i++) {
     __u8 e[8];
     // hop-by-hop 0, routing 43, fragment 44, authentication 51, destination 60, mobility 135
     if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60 && next != 135) break;
-    if (ps_read(frame, offset, e, 8)) return PS_DROP_MALFORMED;
+    if (offset + 8 > end || ps_read(frame, offset, e, 8)) return PS_DROP_MALFORMED;
     if (next == 44) {
       const __u32 fragment = e[2] << 8 | (e[3] & 0xf8);
       p->fragment_id = (__u32)e[4] << 24 | (__u32)e[5] << 16 | (__u32)e[6] << 8 | e[7];
@@ -199,7 +209,7 @@ PS_INLINE int ps_take_ip6(ps_frame frame, __u32 offset, struct ps_packet* p, int
     return PS_DROP_MALFORMED;
   p->proto = next;
   if (next == PS_PROTO_ICMP6 && h[7] != 255) p->flags |= PS_PACKET_NO_TTL255;
-  return ps_take_transport(frame, offset, p, quoted);
+  return ps_take_transport(frame, offset, end, p);
 }
 
 // 0 or a drop reason. ARP frames are left at their Ethernet header.

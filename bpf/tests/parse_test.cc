@@ -114,6 +114,45 @@ TEST(Parse, FragmentsAndExtensions) {
   EXPECT_EQ(deep.packet.l4, 14 + 40 + 32 + 16);
 }
 
+TEST(Parse, PaddingIsNoPartOfThePacket) {
+  const auto said = [](Frame frame, int payload) {  // the IP header's length, without a checksum
+    const bool four = frame[12] == 0x08;
+    const int length = payload + (four ? 20 : 0);
+    frame[four ? 16 : 18] = static_cast<std::uint8_t>(length >> 8);
+    frame[four ? 17 : 19] = static_cast<std::uint8_t>(length);
+    ps_packet fast{};
+    const int quick = ps_parse_fast(frame.data(), frame.data() + frame.size(), &fast);
+    const auto full = parse(frame);
+    EXPECT_FALSE(quick && full.reason) << describe(frame);
+    return full.reason;
+  };
+  for (const auto* ips : {"10.0.0.1 > 10.0.0.2", "fd00::1 > fd00::2"}) {
+    const auto udp = Packet(kMacs).ip(ips).udp(5, 6).payload(40).frame();
+    const auto tcp = Packet(kMacs).ip(ips).tcp(5, 6, SYN).payload(40).frame();
+    const auto echo = Packet(kMacs).ip(ips).icmp(ips[0] == '1' ? 8 : 128, 0).payload(40).frame();
+    const auto first =
+        Packet(kMacs).ip(ips).fragment(9, 0, true).tcp(5, 6, SYN).payload(44).frame();
+    const int fragment = ips[0] == '1' ? 0 : 8;
+    for (const auto& frame : {udp, echo}) {
+      EXPECT_EQ(said(frame, 0), PS_DROP_MALFORMED);
+      EXPECT_EQ(said(frame, 7), PS_DROP_MALFORMED);
+      EXPECT_EQ(said(frame, 8), 0);
+    }
+    EXPECT_EQ(said(tcp, 0), PS_DROP_MALFORMED);
+    EXPECT_EQ(said(tcp, 19), PS_DROP_MALFORMED);
+    EXPECT_EQ(said(tcp, 20), 0);
+    EXPECT_EQ(said(first, fragment + 19), PS_DROP_FRAGMENT_OVERLAP);
+    EXPECT_EQ(said(first, fragment + 20), 0);
+  }
+  const auto extended =
+      Packet(kMacs).ip("fd00::1 > fd00::2").extension(0).extension(60, 1).udp(5, 6).frame();
+  for (const int payload : {0, 7, 8, 15, 16, 24, 31})
+    EXPECT_EQ(said(extended, payload), PS_DROP_MALFORMED) << payload;
+  EXPECT_EQ(said(extended, 32), 0);
+  const auto jumbo = Packet(kMacs).ip("fd00::1 > fd00::2").extension(0).tcp(5, 6, ACK).frame();
+  EXPECT_EQ(said(jumbo, 0), PS_DROP_MALFORMED);
+}
+
 TEST(FlowState, BothDirectionsShareOneKeyAndCheck) {
   const auto there =
       parse(Packet(kMacs).ip("10.0.0.1 > 10.0.0.2").tcp(1000, 80, SYN).frame()).packet;

@@ -101,5 +101,21 @@ TEST_F(Fragments, AnAtomicFragmentIsNone) {
   EXPECT_EQ(world->counter(PS_COUNT_FRAGMENT_TRACKED), 0u);
 }
 
+TEST_F(Fragments, FirstOneIsNotJudgedByWhatLiesBehindItsEnd) {
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  // Says that it ends before the UDP header, which a later fragment then could bring.
+  auto first = Packet(kBToA)
+                   .ip(kIp6BToA)
+                   .fragment(9, 0, true)
+                   .extension(60)
+                   .udp(4000, 53)
+                   .payload(8)
+                   .frame();
+  EXPECT_EQ(from_b(first), "redirect") << describe(first);
+  first[18] = 0;
+  first[19] = 16;
+  EXPECT_EQ(from_b(first), "drop malformed");
+}
+
 }  // namespace
 }  // namespace penstock::packets

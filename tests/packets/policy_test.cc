@@ -176,5 +176,17 @@ TEST_F(PolicyPackets, CountsTrafficAndDropsOfAPort) {
   EXPECT_EQ(world->the_switch().port_stats(world->slot(kA))->packets[PS_OUT], 0u);
 }
 
+TEST_F(PolicyPackets, PaddingDecidesNothing) {
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny, {udp_port(Action::kAllow, 53)})));
+  auto four = Packet(kBToA).ip(kIpBToA).udp(4000, 53).payload(8).frame();
+  auto six = Packet(kBToA).ip(kIp6BToA).udp(4000, 53).payload(8).frame();
+  EXPECT_EQ(from_b(four), "redirect");
+  EXPECT_EQ(from_b(six), "redirect");
+  four[17] = 24;
+  six[19] = 4;
+  EXPECT_EQ(from_b(four), "drop malformed");
+  EXPECT_EQ(from_b(six), "drop malformed");
+}
+
 }  // namespace
 }  // namespace penstock::packets
