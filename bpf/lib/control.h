@@ -160,8 +160,8 @@ __attribute__((noinline)) int ps_control(struct __sk_buff* skb, struct ps_work* 
   const struct ps_packet* p = &w->packet;
   if (p->proto == PS_PROTO_IGMP) return ps_drop(w, PS_DROP_GROUP_MEMBERSHIP);
   if (p->proto == PS_PROTO_UDP) {
-    const int to_client = p->dport == 68 || p->dport == 546;
-    if (to_client && (p->sport == 67 || p->sport == 547))
+    // Clients look at the destination port alone.
+    if (p->dport == (p->family == 4 ? 68 : 546))
       return port->flags & PS_PORT_DHCP_SERVER ? PS_PASS_ON : ps_drop(w, PS_DROP_ROGUE_DHCP);
     if (!(port->flags & PS_PORT_PUNT_DHCP)) return PS_PASS_ON;
     if (p->family == 4 && p->sport == 68 && p->dport == 67)

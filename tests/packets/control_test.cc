@@ -98,10 +98,19 @@ TEST_F(Control, RoutersAndDhcpServersMustBeAllowed) {
   EXPECT_EQ(from_a(advertisement), "drop rogue_ra");
   EXPECT_EQ(from_a(offer), "drop rogue_dhcp");
   EXPECT_EQ(from_a(reply6), "drop rogue_dhcp");
+  const auto odd_offer = Packet(kAToB).ip(kIpAToB).udp(1067, 68).payload(240).frame();
+  const auto odd_reply6 = Packet(kAToB).ip("fe80::1 > fd00::2").udp(1547, 546).payload(20).frame();
+  const auto first =
+      Packet(kAToB).ip(kIpAToB).fragment(5, 0, true).udp(1067, 68).payload(240).frame();
+  EXPECT_EQ(from_a(odd_offer), "drop rogue_dhcp") << "clients do not ask for the source port";
+  EXPECT_EQ(from_a(odd_reply6), "drop rogue_dhcp");
+  EXPECT_EQ(from_a(first), "drop rogue_dhcp");
   world->entry(kA).flags |= PS_PORT_ROUTER | PS_PORT_DHCP_SERVER;
   EXPECT_EQ(from_a(advertisement), "redirect");
   EXPECT_EQ(from_a(offer), "redirect");
   EXPECT_EQ(from_a(reply6), "redirect");
+  EXPECT_EQ(from_a(odd_offer), "redirect");
+  EXPECT_EQ(from_a(odd_reply6), "redirect");
 }
 
 TEST_F(Control, DhcpAndRouterSolicitationsGoToTheHost) {
