@@ -139,7 +139,7 @@ class Test(unittest.TestCase):
             ("GET", "/v1/tenants?limit=many", None, 400, "invalid_argument"),
             ("PATCH", "/v1/tenants/acme", "{}", 415, "invalid_argument"),
             ("PATCH", "/v1/tenants", "{}", 405, "invalid_argument"),
-            ("POST", "/v1:batch", '{"items":[{"put":{"kind":"Tenant","metadata":{"name":"UPPER"}}}]}', 200, None),
+            ("POST", "/v1:batch", '{"items":[{"put":{"kind":"Tenant","metadata":{"name":"UPPER"}}}]}', 207, None),
         ]
         for method, path, body, status, code in cases:
             got, answer = self.client.call(method, path, body)

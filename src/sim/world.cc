@@ -243,7 +243,8 @@ class World {
               const auto* item = unwrap(object);
               for (const auto& condition : conditions_of(*item))
                 if (condition.type() == "Ready" && condition.status() != v1::Condition::TRUE &&
-                    condition.reason() != "NotPublished" && condition.reason() != "Unschedulable")
+                    condition.reason() != "NotPublished" && condition.reason() != "Unschedulable" &&
+                    condition.reason() != "Overridden")
                   why = key_of(*item).describe() + ": " + condition.ShortDebugString();
             }
           });
