@@ -24,6 +24,7 @@ unit: build  ## only the unit tests: seconds, no root needed once built
 demo: setup  ## the whole loop of a service on real packets, narrated; ARGS=--keep leaves the lab up
 	@scripts/build $(BUILD) $(JOBS) penstock penstockd penstock-hostd
 	@$(BUILD)/bin/penstock demo $(ARGS)
+	@case "$(ARGS)" in *--keep*) echo 'The programs are in $(BUILD)/bin: export PATH=$(abspath $(BUILD)/bin):$$PATH';; esac
 
 bench: build  ## measure against the peers; ROWS=pattern runs a part
 	@tests/bench/run $(BUILD) $(if $(ROWS),--rows '$(ROWS)')

@@ -122,7 +122,9 @@ Result<Json> Api::call(const HttpRequest& request, std::chrono::milliseconds tim
   const HttpResponse answer = PENSTOCK_TRY(http_.call(request, timeout));
   if (answer.status / 100 != 2) {
     Error error = failure_of(answer.status, answer.body);
-    if (error.code == Code::kUnauthenticated && error.hint.empty())
+    // Without a token `login` would only ask for one.
+    if (error.code == Code::kUnauthenticated &&
+        (error.hint.empty() || error.hint.ends_with("penstock login")))
       error.hint = "penstock login --token TOKEN";
     return std::unexpected(std::move(error));
   }

@@ -1,5 +1,6 @@
 #include "cli/applying.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -26,12 +27,19 @@ std::optional<std::pair<std::size_t, std::string>> split_item(std::string_view f
 // Every error as a line at its place; an error without fields is about the document's beginning.
 void add_problems(Applied& applied, const Document& document, const Error& error) {
   if (applied.problems.empty()) applied.code = error.code;
-  if (applied.hint.empty()) applied.hint = error.hint;
   ++applied.bad_documents;
   if (error.details.empty())
-    applied.problems.push_back(problem_line(document, {"", error.message, ""}));
-  for (const auto& detail : error.details)
-    applied.problems.push_back(problem_line(document, detail));
+    applied.problems.push_back({problem_line(document, {"", error.message, ""}), error.hint});
+  // As one reads the file; the server names them as it finds them.
+  std::vector<const ErrorDetail*> details;
+  for (const auto& detail : error.details) details.push_back(&detail);
+  std::ranges::stable_sort(details, {}, [&](const ErrorDetail* detail) {
+    const auto mark = document.mark_of(*detail);
+    return std::pair(mark.line, mark.column);
+  });
+  for (const auto* detail : details)
+    applied.problems.push_back(
+        {problem_line(document, *detail), details.size() == 1 ? error.hint : ""});
 }
 
 // A batch that was refused as a whole names its documents in the details' fields.
@@ -43,10 +51,12 @@ bool spread(Applied& applied, const std::vector<Document>& documents, const Erro
     of_item[found->first].details.push_back({found->second, detail.message, detail.hint});
   }
   if (error.details.empty()) return false;
+  const bool one =
+      std::ranges::count_if(of_item, [](const Error& e) { return !e.details.empty(); }) == 1;
   for (std::size_t i = 0; i < documents.size(); ++i) {
     if (of_item[i].details.empty()) continue;
     of_item[i].code = error.code;
-    of_item[i].hint = error.hint;
+    if (one) of_item[i].hint = error.hint;
     add_problems(applied, documents[i], of_item[i]);
   }
   return true;
@@ -100,15 +110,14 @@ Result<Applied> apply_documents(Api& api, const std::vector<Document>& documents
 }
 
 Exit say_problems(Console& console, const Applied& applied, std::size_t documents) {
-  for (const auto& problem : applied.problems) console.note(problem);
-  const auto plural = [](std::size_t n, std::string_view word) {
-    return fmt::format("{} {}{}", n, word, n == 1 ? "" : "s");
-  };
+  const bool one = applied.problems.size() == 1;
+  for (const auto& [line, hint] : applied.problems)
+    console.note(one || hint.empty() ? line : fmt::format("{}; {}", line, hint));
   console.note(
-      fmt::format("{} in {} of {}; {}.", plural(applied.problems.size(), "error"),
-                  applied.bad_documents, plural(documents, "document"),
+      fmt::format("{} in {} of {}; {}.", counted(std::ssize(applied.problems), "error"),
+                  applied.bad_documents, counted(static_cast<std::int64_t>(documents), "document"),
                   applied.nothing_changed ? "nothing was changed" : "the others were applied"));
-  console.hint(applied.hint);
+  if (one) console.hint(applied.problems[0].hint);
   return exit_of(applied.code);
 }
 

@@ -85,7 +85,7 @@ class Candidates {
     }
     if (!out.empty()) return out;
     const Verb* verb = line_.verbs.find(position.app);
-    if (!verb) return {};
+    if (!verb || position.positionals.size() >= room(position)) return {};
     const Place* last = nullptr;
     std::size_t index = position.positionals.size();
     for (const auto& place : verb->places) {
@@ -97,6 +97,18 @@ class Candidates {
   }
 
  private:
+  // How many positionals the verb takes.
+  static std::size_t room(const Position& position) {
+    std::size_t most = 0;
+    for (const CLI::Option* option :
+         position.app->get_options([](const CLI::Option* o) { return o->get_positional(); }))
+      most += static_cast<std::size_t>(option->get_items_expected_max());
+    // "vm/acme/web-1" is an object in one word where "vm acme/web-1" would be two.
+    const bool whole =
+        !position.positionals.empty() && position.positionals[0].find('/') != std::string::npos;
+    return most == 2 && whole ? 1 : most;
+  }
+
   static std::vector<std::string> options(const CLI::App* app) {
     std::set<std::string> names;
     for (; app; app = app->get_parent()) {

@@ -64,6 +64,10 @@ std::string_view answer(Code code) {
 
 }  // namespace
 
+std::string counted(std::int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 Io process_io() {
   return {.out = [](std::string_view text) { return write_all(STDOUT_FILENO, text); },
           .err = [](std::string_view text) { return write_all(STDERR_FILENO, text); },

@@ -1,6 +1,7 @@
 // What a command says. Answers go to out, everything about the way there to err.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -24,6 +25,9 @@ struct Io {
 Io process_io();
 
 enum class Tone { kPlain, kGood, kBad, kWarning, kFaint };
+
+// "1 host", "2 hosts".
+std::string counted(std::int64_t count, std::string_view noun);
 
 class Console {
  public:

@@ -86,9 +86,13 @@ Result<std::string> read_text(const std::string& path, const Io& io) {
   return path == "-" ? io.in() : read_file(path);
 }
 
-std::string Document::place_of(const ErrorDetail& detail) const {
+YamlMark Document::mark_of(const ErrorDetail& detail) const {
   const YamlPlace found = locate(*root, detail.field);
-  const YamlMark mark = detail.message.starts_with("unknown field") ? found.key : found.value;
+  return detail.message.starts_with("unknown field") ? found.key : found.value;
+}
+
+std::string Document::place_of(const ErrorDetail& detail) const {
+  const YamlMark mark = mark_of(detail);
   return fmt::format("{}:{}:{}", file, mark.line, mark.column);
 }
 

@@ -18,7 +18,9 @@ struct Document {
   YamlPtr root;
   Json object;
 
-  // "web.yaml:14:9". An unknown field is pointed at by its key, everything else by its value.
+  // An unknown field is pointed at by its key, everything else by its value.
+  YamlMark mark_of(const ErrorDetail&) const;
+  // "web.yaml:14:9".
   std::string place_of(const ErrorDetail&) const;
   std::string title() const;  // "ServiceProfile/office-firewall", "VirtualMachine/acme/web-1"
 };

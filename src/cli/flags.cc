@@ -26,9 +26,11 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
 }
 
 void WriteFlags::declare(Verb& verb) {
-  verb.app->add_option("--dry-run", dry_run, "\"server\": everything but the change");
+  verb.app->add_flag("--dry-run{server}", dry_run,
+                     "everything but the change, as the server sees it");
   verb.app->add_flag("--wait", wait, "answer when all hosts concerned have applied it");
-  verb.app->add_option("--deadline", deadline, "how long --wait waits: 500ms, 10s, 2m");
+  verb.app->add_option("--deadline", deadline,
+                       "how long --wait waits: 500ms, 10s, 2m; plain numbers are seconds");
   verb.completes({"--dry-run", Complete::kWords, {"server"}});
 }
 
@@ -156,7 +158,7 @@ Exit print_outcome(Console& console, const Json& outcome, bool waited, std::stri
   if (hosts == 0 && !late) {
     console.line("no host is concerned");
   } else {
-    console.line(fmt::format("applied on {} of {} host{}{}", applied, hosts, hosts == 1 ? "" : "s",
+    console.line(fmt::format("applied on {} of {}{}", applied, counted(hosts, "host"),
                              late ? "; the deadline passed" : ""));
   }
   if (applied >= hosts && !late) return Exit::kDone;

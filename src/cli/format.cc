@@ -68,6 +68,15 @@ Result<Column> make_column(const Kind& kind, std::string_view text) {
   return column;
 }
 
+// "2030-01-31T12:00:00.123456789Z" to milliseconds: what a reader compares.
+std::string short_time(const std::string& text) {
+  constexpr std::size_t kSeconds = 19, kMillis = 23;
+  if (text.size() <= kMillis + 1 || text[10] != 'T' || text[kSeconds] != '.' ||
+      !text.ends_with('Z'))
+    return text;
+  return text.substr(0, kMillis) + "Z";
+}
+
 // Short text for a structured value in a cell: an object goes by its name or its first plain
 // member.
 std::string cell_text(const Json& value) {
@@ -77,6 +86,7 @@ std::string cell_text(const Json& value) {
     for (const auto& item : value) out += (out.empty() ? "" : ",") + cell_text(item);
     return out;
   }
+  if (value.is_string()) return short_time(value.get<std::string>());
   if (!value.is_object()) return plain_text(value);
   const auto kind = text_at(at(value, "kind")), name = text_at(at(value, "name"));
   const auto tenant = text_at(at(value, "tenant"));
@@ -121,6 +131,36 @@ bool number_less(const std::string& left, const std::string& right) {
   const double a = std::strtod(left.c_str(), &end_left), b = std::strtod(right.c_str(), &end_right);
   const bool numbers = !left.empty() && !right.empty() && *end_left == 0 && *end_right == 0;
   return numbers ? a < b : left < right;
+}
+
+// NAME, those of the kind in their order, AGE.
+Result<std::vector<Column>> all_columns(const Kind& kind) {
+  std::vector<Column> all{{.header = "NAME", .path = {}, .special = "name"}};
+  for (std::string_view text : kind.columns)
+    all.push_back(PENSTOCK_TRY(make_column(kind, text.substr(text.starts_with('+') ? 1 : 0))));
+  all.push_back({.header = "AGE", .path = {}, .special = "age"});
+  return all;
+}
+
+// A word that is no column's header is a path, and a path starts with a field of the kind.
+Status check_sort(const Kind& kind, const std::vector<Column>& columns, const std::string& by) {
+  if (by.empty()) return {};
+  std::vector<std::string> names;
+  for (const auto& column : columns) names.push_back(column.header);
+  const auto header = [&](const std::string& name) { return upper(by) == upper(name); };
+  if (std::ranges::any_of(names, header)) return {};
+  PENSTOCK_CHECK(parse_path(by));
+  const auto start = by.find_first_not_of(".{$");
+  const auto first =
+      start == std::string::npos ? by : by.substr(start, by.find_first_of(".[}", start) - start);
+  if (first == "kind") return {};
+  for (int i = 0; i < kind.descriptor->field_count(); ++i)
+    if (kind.descriptor->field(i)->json_name() == first) return {};
+  const auto hint = did_you_mean(upper(by), names);
+  return fail(
+      Code::kInvalidArgument, fmt::format("--sort-by: {} have no column \"{}\"", kind.plural, by),
+      hint.empty() ? fmt::format("columns: {}; or a path like spec.owner", fmt::join(names, ", "))
+                   : hint);
 }
 
 Status sort_objects(std::vector<const Json*>& objects, const std::vector<Column>& columns,
@@ -185,16 +225,13 @@ Result<Output> parse_output(const OutputOptions& options) {
 }
 
 Result<std::vector<Column>> columns_of(const Kind& kind, const Output& output) {
-  std::vector<Column> all{{.header = "NAME", .path = {}, .special = "name"}};
-  std::vector<Column> shown = all;
-  for (std::string_view text : kind.columns) {
-    const bool wide = text.starts_with('+');
-    if (wide) text.remove_prefix(1);
-    all.push_back(PENSTOCK_TRY(make_column(kind, text)));
-    if (!wide || output.form == Output::Form::kWide) shown.push_back(all.back());
-  }
-  all.push_back({.header = "AGE", .path = {}, .special = "age"});
+  const std::vector<Column> all = PENSTOCK_TRY(all_columns(kind));
+  std::vector<Column> shown{all.front()};
+  for (std::size_t i = 0; i < kind.columns.size(); ++i)
+    if (!kind.columns[i].starts_with('+') || output.form == Output::Form::kWide)
+      shown.push_back(all[i + 1]);
   if (!kind.read_only) shown.push_back(all.back());
+  PENSTOCK_CHECK(check_sort(kind, all, output.sort_by));
   // Events have no name worth reading: their first column is the time.
   if (kind.read_only && kind.name == "Event") shown.erase(shown.begin());
   if (output.columns.empty()) return shown;
@@ -249,7 +286,8 @@ Status print_objects(Console& console, const Kind& kind, const Json& objects, bo
   const auto columns = PENSTOCK_TRY(columns_of(kind, output));
   std::vector<const Json*> sorted;
   for (const auto& object : objects) sorted.push_back(&object);
-  PENSTOCK_CHECK(sort_objects(sorted, columns, output.sort_by));
+  // Also by columns that are not shown.
+  PENSTOCK_CHECK(sort_objects(sorted, PENSTOCK_TRY(all_columns(kind)), output.sort_by));
 
   if (output.form == Output::Form::kName) {
     for (const Json* object : sorted) console.line(singular(kind) + "/" + name_text(*object, true));

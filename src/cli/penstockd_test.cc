@@ -332,6 +332,26 @@ TEST_F(Penstockd, CatalogEnableDisableDelete) {
   expect(3, "get vm acme/web-1");
 }
 
+// The documents of a page: what is between ```yaml and ```.
+std::string documents_of(const std::string& page) {
+  std::ifstream file(PENSTOCK_SOURCE_DIR "/docs/" + page);
+  std::string out, line;
+  bool inside = false;
+  while (std::getline(file, line)) {
+    if (line == "```yaml") out += "---\n";
+    if (inside && line != "```") out += line + "\n";
+    inside = line == "```yaml" || (inside && line != "```");
+  }
+  return out;
+}
+
+TEST_F(Penstockd, TheServicesOfTheDocumentationWork) {
+  expect(0, "apply -f " + inventory());
+  terminal.in = documents_of("services.md");
+  ASSERT_THAT(terminal.in, HasSubstr("kind: VmPool"));
+  EXPECT_THAT(expect(0, "apply -f -").out, StartsWith("6 objects: 5 created, 1 updated"));
+}
+
 TEST_F(Penstockd, ForeignObjectsLookAbsent) {
   expect(0, "apply -f " + inventory());
   const auto file = write("ann.yaml",

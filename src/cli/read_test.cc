@@ -85,6 +85,57 @@ TEST(Flows, OneLineAFlowTheNewestLast) {
   ran = terminal.run("flows --tenant acme");
   EXPECT_EQ(ran.exit, 0);
   EXPECT_THAT(ran.err, HasSubstr("logDefaultIn"));
+  // Nothing there because of what was asked for.
+  world.on("GET /v1/tenants/acme/flows?labelSelector=vm%3Dnope", Json{{"items", Json::array()}});
+  world.on("GET /v1/tenants/acme/flows?labelSelector=profile%3Dnope",
+           Json{{"items", Json::array()}});
+  EXPECT_EQ(terminal.run("flows --vm acme/nope").exit, 3);
+  EXPECT_THAT(terminal.run("flows -t acme --profile nope").err,
+              StartsWith("no flows with profile=nope were logged of late"));
+  EXPECT_EQ(terminal.run("flows -t acme --last 0").exit, 2);
+  EXPECT_THAT(terminal.run("flows -t acme --outcome drop").err, HasSubstr("--outcome drop"));
+  EXPECT_EQ(terminal.run("flows --vm acme/web --outcome would-deny --columns TIME,OUTCOME").out,
+            "TIME                      OUTCOME\n2026-01-02T03:04:05.678Z  DENY\n"
+            "2026-01-02T03:04:05.678Z  WOULD_DENY\n");
+  EXPECT_THAT(
+      terminal.run("flows --vm acme/web --outcome would-deny --columns OUTCOME --sort-by rule").out,
+      "OUTCOME\nDENY\nWOULD_DENY\n");
+  EXPECT_EQ(terminal.run("flows -t acme --columns NOPE").exit, 2);
+  EXPECT_EQ(terminal.run("flows -t acme --sort-by NOPE").exit, 2);
+  EXPECT_EQ(terminal.run("flows -f -t acme --columns TIME").exit, 2);
+}
+
+TEST(Get, SortByWhatThereIs) {
+  World world;
+  world.on("GET /v1/vms", Json{{"items", {vm("acme", "b", kReady), vm("acme", "a", kStuck)}}});
+  for (const auto* by : {"NAME", "name", "owner", "spec.owner", "metadata.name", ".status.host"})
+    EXPECT_EQ(world.terminal.run({"get", "vms", "-A", "--sort-by", by}).exit, 0) << by;
+  world.on("GET /v1/vms?labelSelector=x",
+           Json{{"items", {vm("acme", "b", kReady), vm("acme", "a", kStuck)}}});
+  EXPECT_EQ(world.terminal.run("get vms -A -l x --sort-by host --columns NAME").out,
+            "NAME\nacme/a\nacme/b\n")
+      << "by a column that is not shown";
+  const auto ran = world.terminal.run("get vms -A --sort-by HOTS");
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_THAT(ran.err, HasSubstr("did you mean \"HOST\"?"));
+}
+
+TEST(Watch, AnObjectThatIsNotThereIsSaidSo) {
+  World world;
+  world.on("GET /v1/tenants/acme/vms?watch=true", ScriptedAnswer{.delay_ms = 400});
+  const auto ran = world.terminal.run("watch vm acme/nope --deadline 200ms");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_THAT(ran.err, HasSubstr("; waiting for it\n"));
+}
+
+TEST(Status, OneIsNotMany) {
+  World world;
+  world.on("GET /v1:status", Json::parse(R"({"revision":"3","objects":{"clusters":1,"vms":2},
+    "hosts":[{"host":"h1","state":"UNREACHABLE","message":"no session"}]})"));
+  const auto ran = world.terminal.run("status");
+  EXPECT_THAT(ran.out, StartsWith("not ok: 0 of 1 host applied"));
+  EXPECT_THAT(ran.out, HasSubstr("1 cluster, 2 vms"));
+  EXPECT_THAT(ran.out, HasSubstr("Try: penstock describe host h1\n"));
 }
 
 TEST(Get, NothingIsSaidOnErr) {
@@ -112,7 +163,8 @@ TEST(Get, ColourOnlyOnATerminalWithoutNoColor) {
   world.on("GET /v1:status", Json{{"revision", "1"}});
   EXPECT_THAT(world.terminal.run("status").out, Not(HasSubstr("\x1b")));
   world.terminal.tty = true;
-  EXPECT_THAT(world.terminal.run("status").out, StartsWith("\x1b[32mok\x1b[0m: the server answers"));
+  EXPECT_THAT(world.terminal.run("status").out,
+              StartsWith("\x1b[32mok\x1b[0m: the server answers"));
   world.terminal.env["NO_COLOR"] = "1";
   EXPECT_THAT(world.terminal.run("status").out, StartsWith("ok: "));
 }
@@ -213,7 +265,20 @@ TEST(Catalog, ForAVm) {
             "NAME  KIND    LEVELS        USABLE  WHY NOT\n"
             "fw    filter  basic,strict  on      -\n"
             "ips   inline  -             no      not published to host h1 yet\n");
-  EXPECT_EQ(world.terminal.run("catalog").exit, 2) << "of which tenant?";
+  world.on("GET /v1:whoami", Json::parse(R"({"user":"ann","roles":[
+    {"role":"VM_OWNER","tenant":"acme"},{"role":"TENANT_ADMINISTRATOR","tenant":"zeta"}]})"));
+  auto asked = world.terminal.run("catalog");
+  EXPECT_EQ(asked.exit, 2) << "of which tenant?";
+  EXPECT_THAT(asked.err, HasSubstr("PENSTOCK_TENANT"));
+  world.on("GET /v1:whoami", Json::parse(R"({"user":"ann","roles":[
+    {"role":"VM_OWNER","tenant":"acme"},{"role":"VENDOR","vendor":"v"}]})"));
+  world.on("GET /v1/tenants/acme/catalog", Json::parse(R"({"entries":[]})"));
+  world.on("GET /v1/tenants/acme/catalog?query=mail", Json::parse(R"({"entries":[]})"));
+  asked = world.terminal.run("catalog");
+  EXPECT_EQ(asked.exit, 0) << "the only tenant of the user";
+  EXPECT_EQ(asked.err, "nothing in the catalog of acme\n");
+  EXPECT_EQ(world.terminal.run("catalog --query mail").err,
+            "nothing in the catalog of acme has \"mail\"\n");
 }
 
 TEST(Wait, SuccessTerminalFailureOrDeadline) {

@@ -69,6 +69,7 @@ Exit misused(CLI::App& root, const CLI::ParseError& error, Console& console) {
 CommandLine::CommandLine(const std::vector<AddVerbs>& more) {
   app.name("penstock");
   app.set_help_flag("-h,--help", "say how it is used");
+  app.set_version_flag("--version", "penstock " PENSTOCK_VERSION, "say which version this is");
   app.add_option("--server", options.server,
                  "URL of the server; else PENSTOCK_SERVER, else `penstock login`");
   app.add_option("--token", options.token,
@@ -76,17 +77,27 @@ CommandLine::CommandLine(const std::vector<AddVerbs>& more) {
   app.add_option("-t,--tenant", options.tenant,
                  "tenant of names without one; else PENSTOCK_TENANT");
   app.require_subcommand(1);
-  app.footer("Names of a tenant's objects: acme/web-1.   Try: penstock VERB --help");
+  app.footer("Names of a tenant's objects: acme/web-1.   Try: penstock help apply");
   add_standard_verbs(verbs);
   for (const auto& add : more) add(verbs);
 }
 
 CommandLine::Chosen CommandLine::parse(const std::vector<std::string>& words, Console& console) {
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants it
+  if (!words.empty() && words.front() == "help") {
+    // `help VERB` is `VERB --help`.
+    reversed.pop_back();
+    reversed.insert(reversed.begin(), "--help");
+  }
   try {
     app.parse(std::move(reversed));
-  } catch (const CLI::CallForHelp&) {
+  } catch (const CLI::CallForHelp& help) {
+    if (app.get_subcommands().empty() && !app.remaining().empty())
+      return {nullptr, misused(app, help, console)};
     console.write(app.help());
+    return {};
+  } catch (const CLI::CallForVersion&) {
+    console.line("penstock " PENSTOCK_VERSION);
     return {};
   } catch (const CLI::ParseError& error) {
     return {nullptr, misused(app, error, console)};

@@ -21,6 +21,8 @@ class Writer {
   Json write(const Kind& kind) {
     Json schema{{"$schema", "https://json-schema.org/draft/2020-12/schema"}, {"title", kind.name}};
     Json body = object(*kind.descriptor);
+    if (!kind.tenant_scoped && defs_.contains("Metadata"))
+      defs_["Metadata"]["properties"].erase("tenant");
     body["properties"]["kind"] = Json{{"const", kind.name}};
     body["properties"]["apiVersion"] = Json{{"type", "string"}};
     body["required"] = Json::array({"kind", "metadata"});
@@ -113,8 +115,10 @@ class Writer {
         return Json{{"type", "number"}};
       case FieldDescriptor::CPPTYPE_ENUM: {
         Json names = Json::array();
+        // Value 0 is what a field that is left out has; nobody writes it.
         for (int i = 0; i < field.enum_type()->value_count(); ++i)
-          names.push_back(field.enum_type()->value(i)->name());
+          if (field.enum_type()->value(i)->number() != 0)
+            names.push_back(field.enum_type()->value(i)->name());
         return Json{{"enum", std::move(names)}};
       }
       case FieldDescriptor::CPPTYPE_MESSAGE:

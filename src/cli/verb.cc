@@ -37,7 +37,10 @@ Exit Invocation::usage(std::string_view message, std::string_view try_command) {
 }
 
 Exit Invocation::usage(const Error& error, std::string_view try_command) {
-  return usage(error.hint.empty() ? error.message : error.message + "; " + error.hint, try_command);
+  if (error.hint.empty()) return usage(error.message, try_command);
+  // After a question comes its answer.
+  return usage(error.message + (error.message.ends_with('?') ? " " : "; ") + error.hint,
+               try_command);
 }
 
 Verb& Verbs::add(std::string name, std::string description, std::vector<std::string> examples,
@@ -48,6 +51,8 @@ Verb& Verbs::add(std::string name, std::string description, std::vector<std::str
   verb->app->fallthrough();
   std::string footer = examples.size() == 1 ? "Example:" : "Examples:";
   for (const auto& example : examples) footer += "\n  " + example;
+  footer +=
+      "\nEvery verb takes --server URL, --token TOKEN and -t,--tenant TENANT: penstock --help";
   verb->app->footer(footer);
   verb->examples = std::move(examples);
   verbs_.push_back(std::move(verb));

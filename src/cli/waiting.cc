@@ -4,14 +4,15 @@
 
 #include <fmt/format.h>
 
+#include "cli/console.h"
 #include "cli/format.h"
 
 namespace penstock::cli {
 namespace {
 
 std::string missing_hosts(const Json& rollout) {
-  std::string text = fmt::format("applied on {} of {} hosts", number_at(at(rollout, "applied")),
-                                 number_at(at(rollout, "hosts")));
+  std::string text = fmt::format("applied on {} of {}", number_at(at(rollout, "applied")),
+                                 counted(number_at(at(rollout, "hosts")), "host"));
   for (const auto& host : at(rollout, "waiting")) {
     const auto message = text_at(at(host, "message"));
     text += fmt::format("; {} {}{}", text_at(at(host, "host")), text_at(at(host, "state")),
@@ -47,7 +48,8 @@ Reached judge_applied(const Json& object) {
   if (at(rollout, "waiting").empty() &&
       number_at(at(rollout, "applied")) >= number_at(at(rollout, "hosts"))) {
     return {Reached::State::kYes,
-            fmt::format("applied on {0} of {0} hosts", number_at(at(rollout, "hosts")))};
+            fmt::format("applied on {} of {}", number_at(at(rollout, "hosts")),
+                        counted(number_at(at(rollout, "hosts")), "host"))};
   }
   if (given_up(ready)) return {Reached::State::kNever, missing_hosts(rollout)};
   return {Reached::State::kNotYet, missing_hosts(rollout)};

@@ -60,6 +60,8 @@ Result<Exit> follow(Console& console, Api& api, const Location& location, std::s
       revision = 0;
       return false;
     }
+    // Silence from here on is nothing to report, not a server that does not answer.
+    api.set_waiting({});
     show(event);
     return !console.gone();
   };

@@ -67,8 +67,34 @@ TEST(Words, MistypedVerbOrOptionIsUsageWithASuggestion) {
   EXPECT_EQ(terminal.run("completion tcsh").exit, 2);
 }
 
+TEST(Words, SwappedLettersAndKindsAreKnown) {
+  const Terminal terminal;
+  EXPECT_THAT(terminal.run("gte vms").err, HasSubstr("did you mean \"get\"?"));
+  EXPECT_THAT(terminal.run("get VirtualMachin").err, HasSubstr("did you mean \"VirtualMachine\"?"));
+  EXPECT_THAT(terminal.run("describe vm web-1").err,
+              HasSubstr("of which tenant? write TENANT/web-1"));
+  for (const auto* verb : {"describe", "explain", "wait", "patch -p {}"})
+    EXPECT_EQ(terminal.run(std::string(verb) + " vm acme/a acme/b").exit, 2) << verb;
+  EXPECT_THAT(terminal.run("describe --help").out, Not(HasSubstr("object TEXT ...")));
+}
+
+TEST(Words, HelpNamesTheGlobalOptions) {
+  CommandLine line({});
+  for (const auto& verb : line.verbs.all()) {
+    const auto help = verb->app->help();
+    for (const auto* option : {"--server", "--token", "--tenant"})
+      EXPECT_THAT(help, HasSubstr(option)) << verb->app->get_name();
+  }
+}
+
 TEST(Words, HelpGoesToOutAndIsDone) {
   const Terminal terminal;
+  EXPECT_EQ(terminal.run("help apply").out, terminal.run("apply --help").out);
+  EXPECT_EQ(terminal.run("help auth whoami").out, terminal.run("auth whoami --help").out);
+  EXPECT_EQ(terminal.run("help").out, terminal.run("--help").out);
+  EXPECT_EQ(terminal.run("help aply").exit, 2);
+  EXPECT_THAT(terminal.run("help aply").err, HasSubstr("did you mean \"apply\"?"));
+  EXPECT_EQ(terminal.run("--version").out, terminal.run("version").out);
   const auto ran = terminal.run("apply --help");
   EXPECT_EQ(ran.exit, 0);
   EXPECT_THAT(ran.out, HasSubstr("--dry-run"));
@@ -103,12 +129,15 @@ TEST(Server, UnreachableIsExit9) {
   const auto ran = terminal.run("status");
   EXPECT_EQ(ran.exit, 9);
   EXPECT_THAT(ran.err, HasSubstr("http://127.0.0.1:1"));
+  EXPECT_THAT(ran.err, HasSubstr("is penstockd running"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("Try: penstock login"))) << "that would fail the same way";
   EXPECT_EQ(ran.out, "");
 }
 
 TEST(Server, BadAddressIsRefused) {
   const Terminal terminal;
   EXPECT_EQ(terminal.run("status --server https://x").exit, 6);
+  EXPECT_THAT(terminal.run("status --server https://x").err, HasSubstr("unix:/"));
   EXPECT_EQ(terminal.run("status --server http://x:y").exit, 6);
   EXPECT_EQ(terminal.run("status --server ::1").exit, 6);
   EXPECT_EQ(parse_server("[::1]:9")->text(), "http://[::1]:9");
@@ -164,12 +193,23 @@ TEST(Login, StoresForLaterAndNeverWhatDoesNotWork) {
   const std::string file = folder.path() + "/.config/penstock/config.json";
   auto ran = terminal.run({"login", "--server", world.url(), "--token", "bad"});
   EXPECT_EQ(ran.exit, 3);
+  world.on("GET /v1:whoami", failure(401, {{"code", "unauthenticated"},
+                                           {"message", "no valid token"},
+                                           {"hint", "log in: penstock login"}}));
+  ran = terminal.run({"login", "--server", world.url(), "--token", "bad"});
+  EXPECT_EQ(ran.exit, 4);
+  EXPECT_THAT(ran.err, HasSubstr("does not take this token"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("Try: penstock login"))) << "that is what was tried";
   EXPECT_FALSE(std::filesystem::exists(file));
   world.on(
       "GET /v1:whoami",
       Json::parse(
           R"({"user":"ann","roles":[{"role":"TENANT_ADMINISTRATOR","tenant":"acme"}],"groups":["net"]})"));
   terminal.in = "good\n";
+  ran = terminal.run({"login", "--server", world.url(), "--token-stdin", "--tenant", "acme"});
+  EXPECT_EQ(ran.exit, 3) << "no such tenant";
+  EXPECT_FALSE(std::filesystem::exists(file));
+  world.on("GET /v1/tenants/acme", Json{{"kind", "Tenant"}, {"metadata", {{"name", "acme"}}}});
   ran = terminal.run({"login", "--server", world.url(), "--token-stdin", "--tenant", "acme"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_THAT(ran.out, HasSubstr("as ann: TENANT_ADMINISTRATOR of acme; groups net"));
@@ -197,6 +237,9 @@ TEST(Schema, OfEveryKind) {
     EXPECT_EQ(ran.exit, 0);
     const Json schema = Json::parse(ran.out);
     EXPECT_EQ(schema["properties"]["kind"]["const"], kind.name);
+    EXPECT_EQ(schema["$defs"]["Metadata"]["properties"].contains("tenant"), kind.tenant_scoped)
+        << kind.name;
+    EXPECT_THAT(ran.out, Not(HasSubstr("_UNSPECIFIED")));
     // Every reference leads somewhere.
     const auto text = ran.out;
     constexpr std::string_view kRef = "\"#/$defs/";
@@ -244,6 +287,10 @@ TEST(Complete, VerbsOptionsKindsAndNames) {
   EXPECT_EQ(complete({"enable", "ips", "--on", ""}), "network/\nnic/\npool/\nvm/\n");
   EXPECT_EQ(complete({"enable", "ips", "--on", "vm/d"}), "vm/db-1\n");
   EXPECT_EQ(complete({"nonsense", ""}), complete({""}));
+  EXPECT_EQ(complete({"enable", "ips", ""}), "") << "one profile, not two";
+  EXPECT_EQ(complete({"describe", "vm", "web-1", ""}), "");
+  EXPECT_EQ(complete({"describe", "vm/acme/web-1", ""}), "");
+  EXPECT_EQ(complete({"get", "vm", "web-1", "d"}), "db-1\n") << "any number of names";
   terminal.env["PENSTOCK_SERVER"] = "http://127.0.0.1:1";
   EXPECT_EQ(complete({"get", "vm", ""}), "") << "a server that is away knows no names";
 }

@@ -98,6 +98,33 @@ TEST(Apply, ErrorsOfItemsAreAllFoundByADryRun) {
                          "documents; nothing was changed.\n");
 }
 
+TEST(Apply, ErrorsComeInTheOrderOfTheFileWithTheirHints) {
+  World world;
+  const Folder folder;
+  const auto file = folder.write("fw.yaml", kProfileFile);
+  world.on("POST /v1:batch?dryRun=server",
+           Json::parse(R"({"items":[{"outcome":{"change":"CREATED"}},
+    {"error":{"code":"invalid_argument","message":"bad","details":[{"field":"spec.order","message":"no number"},
+       {"field":"spec.levels[0].name","message":"is taken","hint":"choose another"}]}},
+    {"error":{"code":"already_exists","message":"it is on already","hint":"change the level of that one"}}]})"));
+  auto ran = world.terminal.run("apply --dry-run -f " + file);
+  EXPECT_EQ(ran.exit, 6);
+  EXPECT_EQ(ran.err, file +
+                         ":9:13  ServiceProfile/office-firewall  spec.levels[0].name  is taken; "
+                         "choose another\n" +
+                         file + ":11:10  ServiceProfile/office-firewall  spec.order  no number\n" +
+                         file +
+                         ":13:1  VirtualMachine/web-1  it is on already; change the level of that "
+                         "one\n3 errors in 2 of 3 documents; nothing was changed.\n");
+  world.on("POST /v1:batch?dryRun=server", Json::parse(R"({"items":[{"outcome":{}},{"outcome":{}},
+    {"error":{"code":"not_found","message":"no tenant","hint":"see: penstock get tenants"}}]})"));
+  ran = world.terminal.run("apply --dry-run=server -f " + file);
+  EXPECT_EQ(ran.exit, 3);
+  EXPECT_EQ(ran.err, file +
+                         ":13:1  VirtualMachine/web-1  no tenant\n1 error in 1 of 3 documents; "
+                         "nothing was changed.\nTry: penstock get tenants\n");
+}
+
 TEST(Apply, TooMuchForOneTransactionGoesItemByItem) {
   World world;
   std::string text;
@@ -186,11 +213,15 @@ TEST(Label, SetsRemovesAndShows) {
   const Json changed = Json::parse(R"({"outcome":{"change":"UPDATED"}})");
   world.on("PATCH /v1/tenants/acme/vms/web-1", changed);
   world.on("PATCH /v1/tenants/acme/vms/web-2", changed);
+  Json old = vm("acme", "web-1", kReady);
+  old["metadata"]["labels"] = {{"old", "1"}};
+  world.on("GET /v1/tenants/acme/vms/web-1", old);
+  world.on("GET /v1/tenants/acme/vms/web-2", vm("acme", "web-2", kReady));
   auto ran = world.terminal.run("label vm acme/web-1 acme/web-2 acme/gone role=db old-");
   EXPECT_EQ(ran.exit, 3) << "one is not there";
   EXPECT_EQ(ran.out,
             "vm acme/web-1 labelled: role=db, old removed\n"
-            "vm acme/web-2 labelled: role=db, old removed\n");
+            "vm acme/web-2 labelled: role=db, old was not there\n");
   EXPECT_EQ(world.body_of(1), Json::parse(R"({"metadata":{"labels":{"role":"db","old":null}}})"));
   Json labelled = vm("acme", "web-1", kReady);
   labelled["metadata"]["labels"] = {{"role", "db"}};
@@ -237,12 +268,23 @@ TEST(Delete, ByNameAndByFile) {
   world.on("DELETE /v1/tenants/acme/networks/blue",
            failure(412, {{"code", "failed_precondition"},
                          {"message", "network blue is in use by vm acme/web-1"}}));
+  world.on("DELETE /v1/tenants/acme/networks/blue?dryRun=server&cascade=true", Json::object());
+  world.on("DELETE /v1/tenants/corp",
+           failure(412, {{"code", "failed_precondition"}, {"message", "tenant corp is in use"}}));
+  world.on("DELETE /v1/tenants/corp?dryRun=server&cascade=true",
+           failure(412, {{"code", "failed_precondition"},
+                         {"message", "tenant corp is used by User carol"},
+                         {"hint", "remove it there first"}}));
   auto ran = world.terminal.run("delete network acme/blue --cascade");
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(ran.out, "network acme/blue deleted\n  with it: vm acme/web-1\n");
   ran = world.terminal.run("delete network acme/blue");
   EXPECT_EQ(ran.exit, 5);
   EXPECT_THAT(ran.err, HasSubstr("Try: penstock delete network/acme/blue --cascade"));
+  ran = world.terminal.run("delete tenant corp");
+  EXPECT_EQ(ran.exit, 5);
+  EXPECT_THAT(ran.err, HasSubstr("used by User carol"));
+  EXPECT_THAT(ran.err, Not(HasSubstr("Try:"))) << "--cascade would be refused as well";
   EXPECT_EQ(world.terminal.run("delete vm acme/none").exit, 3);
   EXPECT_EQ(world.terminal.run("delete vm acme/none --ignore-not-found").exit, 0);
   EXPECT_EQ(world.terminal.run("delete").exit, 2);
@@ -302,6 +344,11 @@ TEST(Definition, PartsAndSubmission) {
   ran = world.terminal.run("definition add ips -f " + part);
   EXPECT_EQ(ran.exit, 6);
   EXPECT_THAT(ran.err, HasSubstr("p.yaml:3:5  "));
+  // With "spec:" around it, or as a whole definition.
+  const auto whole = folder.write("q.yaml", "spec:\n  levels:\n    - name: gold\n      limit: 1\n");
+  ran = world.terminal.run("definition add ips -f " + whole);
+  EXPECT_THAT(ran.err, HasSubstr("q.yaml:4:7  "));
+  EXPECT_EQ(Json::parse(world.seen().back().body)["part"]["levels"][0]["name"], "gold");
   world.on("POST /v1/definitions/ips:submit",
            Json::parse(R"({"object":{"spec":{"version":"2.1"}}})"));
   EXPECT_THAT(world.terminal.run("definition submit ips").out,

@@ -42,7 +42,7 @@ class Decoder {
       return;
     }
     const auto* type = out.GetDescriptor();
-    std::set<const FieldDescriptor*> seen;
+    std::set<const FieldDescriptor*> seen, wrong;
     std::map<const google::protobuf::OneofDescriptor*, std::string> chosen;
     for (const auto& [name, value] : json.items()) {
       const auto at = field_path(path, name);
@@ -67,9 +67,11 @@ class Decoder {
           continue;
         }
       }
+      const auto problems = problems_.size();
       this->field(value, out, field, at);
+      if (problems_.size() != problems) wrong.insert(field);
     }
-    if (options_.check_required) check_required(out, path);
+    if (options_.check_required) check_required(out, path, wrong);
   }
 
  private:
@@ -80,12 +82,15 @@ class Decoder {
     return !field->is_repeated() && field->message_type() == google::protobuf::Value::descriptor();
   }
 
-  void check_required(const Message& message, const std::string& path) {
+  // `wrong`: what is there but was not understood is not missing as well.
+  void check_required(const Message& message, const std::string& path,
+                      const std::set<const FieldDescriptor*>& wrong) {
     const auto* type = message.GetDescriptor();
     for (int i = 0; i < type->field_count(); ++i) {
       const auto* field = type->field(i);
       // An object's name may stand in the URL, or be made by the server: admission asks for it.
-      if (!rule_of(field).required() || type == v1::Metadata::descriptor()) continue;
+      if (!rule_of(field).required() || type == v1::Metadata::descriptor() || wrong.contains(field))
+        continue;
       const bool there = field->is_repeated()
                              ? message.GetReflection()->FieldSize(message, field) > 0
                              : message.GetReflection()->HasField(message, field);

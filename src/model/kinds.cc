@@ -41,16 +41,17 @@ std::vector<Kind> read_kinds() {
   return out;
 }
 
+// Letters too many, missing, wrong, or swapped with their neighbour.
 std::size_t distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
+  std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
   for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
+    before = std::exchange(above, row);
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const auto above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] != b[j - 1])});
-      diagonal = above;
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (a[i - 1] != b[j - 1])});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        row[j] = std::min(row[j], before[j - 2] + 1);
     }
   }
   return row[b.size()];
@@ -71,7 +72,9 @@ Result<const Kind*> find_kind(std::string_view spelling) {
     names.push_back(lower(kind.name));
     names.push_back(kind.plural);
     if (std::ranges::find(names, word) != names.end()) return &kind;
-    all.insert(all.end(), names.begin(), names.end());
+    all.push_back(kind.name);
+    all.push_back(kind.plural);
+    all.insert(all.end(), kind.aliases.begin(), kind.aliases.end());
   }
   auto hint = did_you_mean(word, all);
   if (hint.empty()) {

@@ -43,7 +43,9 @@ std::string ServerAddress::text() const {
 }
 
 Result<ServerAddress> parse_server(std::string_view text) {
-  const auto bad = [&](std::string_view why, std::string hint = "http://127.0.0.1:7780") {
+  const auto bad = [&](std::string_view why,
+                       std::string hint =
+                           "http://127.0.0.1:7780 or unix:/run/penstock/server.sock") {
     return fail(Code::kInvalidArgument, fmt::format("server \"{}\": {}", text, why),
                 "a server is written like " + hint);
   };
@@ -113,7 +115,8 @@ struct HttpClient::Connection {
     close();
     const std::string why = error == beast::error::timeout ? "no answer in time" : error.message();
     return fail(Code::kUnavailable, fmt::format("server {}: {}: {}", server.text(), doing, why),
-                "penstock login --server http://127.0.0.1:7780");
+                "is penstockd running there? `penstock lab list` shows the labs of this machine; "
+                "--server, PENSTOCK_SERVER or `penstock login` name another server");
   }
 
   std::vector<Endpoint> endpoints(beast::error_code& failed) {

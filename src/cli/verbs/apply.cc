@@ -75,7 +75,7 @@ void add_apply_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Verb& verb = verbs.add("apply", "create or change objects as files say; all or nothing",
                          {"penstock apply -f firewall.yaml --dry-run=server",
-                          "penstock apply -f examples/figure1 --wait --deadline 10s",
+                          "penstock apply -f services/firewall --wait --deadline 10s",
                           "penstock get vm acme/web-1 -o yaml | penstock apply -f -"});
   verb.app
       ->add_option("-f,--filename", options->files,

@@ -15,6 +15,19 @@ struct Options {
   OutputOptions output;
 };
 
+// The tenant of a user who has roles in one only; else empty.
+Result<std::string> only_tenant(Api& api) {
+  const Json who = PENSTOCK_TRY(api.read("/v1:whoami", {}));
+  std::string only;
+  for (const auto& binding : at(who, "roles")) {
+    const auto tenant = text_at(at(binding, "tenant"));
+    if (tenant.empty() || tenant == only) continue;
+    if (!only.empty()) return std::string();
+    only = tenant;
+  }
+  return only;
+}
+
 Result<Exit> catalog(Invocation& inv, const Options& options) {
   constexpr std::string_view kTry = "penstock catalog --vm TENANT/NAME";
   const auto form = parse_output(options.output);
@@ -30,7 +43,13 @@ Result<Exit> catalog(Invocation& inv, const Options& options) {
     tenant = vm->tenant;
     query.emplace_back("vm", vm->name);
   }
-  if (tenant.empty()) return inv.usage("the catalog of which tenant? give --tenant or --vm", kTry);
+  if (tenant.empty()) tenant = PENSTOCK_TRY(only_tenant(*PENSTOCK_TRY(inv.api())));
+  if (tenant.empty())
+    return inv.usage(
+        "the catalog of which tenant? give --vm or --tenant, set PENSTOCK_TENANT, or choose one "
+        "for "
+        "good: penstock login --tenant TENANT",
+        kTry);
   if (options.watch) {
     if (!options.vm.empty() || !options.query.empty() || !options.category.empty())
       return inv.usage("--watch follows the whole catalog: leave --vm, --query and --category out",
@@ -46,7 +65,13 @@ Result<Exit> catalog(Invocation& inv, const Options& options) {
   Json entries = at(answer, "entries");
   if (entries.is_null()) entries = Json::array();
   if (entries.empty() && form->is_table()) {
-    inv.console().note(fmt::format("nothing in the catalog of {}", tenant));
+    std::string narrow;
+    if (!options.query.empty()) narrow += fmt::format(" has \"{}\"", options.query);
+    if (!options.category.empty())
+      narrow += fmt::format("{} is of category {}", narrow.empty() ? "" : " and", options.category);
+    inv.console().note(narrow.empty()
+                           ? fmt::format("nothing in the catalog of {}", tenant)
+                           : fmt::format("nothing in the catalog of {}{}", tenant, narrow));
     return Exit::kDone;
   }
   PENSTOCK_CHECK(print_objects(inv.console(), kind, entries, false, *form, false));

@@ -12,16 +12,14 @@ struct Options {
   std::string name, file;
 };
 
-// The part of a definition's spec in the file: a whole ServiceDefinition, or its spec's members
-// alone.
-Json part_of(const Json& document) {
-  const Json& spec = at(document, "spec");
-  return at(document, "kind").is_string() && spec.is_object() ? spec : document;
+// No member of a spec is called spec: with one the file has a definition around its part.
+bool has_spec(const Json& document) {
+  return at(document, "spec").is_object();
 }
 
 // The server's paths start at "part"; in a file with a whole definition that is its "spec".
 Exit say_part_errors(Console& console, const Document& document, const Error& error) {
-  const bool whole = at(document.object, "kind").is_string();
+  const bool whole = has_spec(document.object);
   for (ErrorDetail detail : error.details) {
     if (detail.field.starts_with("part")) {
       detail.field = whole ? "spec" + detail.field.substr(4)
@@ -49,9 +47,10 @@ Result<Exit> add_part(Invocation& inv, const Options& options) {
     return fail(Code::kInvalidArgument, fmt::format("{}: one document is needed, not {}",
                                                     options.file, documents.all.size()));
   }
+  const Json& part = documents.all[0].object;
   Api& api = *PENSTOCK_TRY(inv.api());
   const auto answer = api.post("/v1/definitions/" + encode(options.name) + ":add",
-                               Json{{"part", part_of(documents.all[0].object)}}, {});
+                               Json{{"part", has_spec(part) ? at(part, "spec") : part}}, {});
   if (!answer) {
     if (answer.error().details.empty()) return std::unexpected(answer.error());
     return say_part_errors(console, documents.all[0], answer.error());

@@ -93,7 +93,14 @@ Result<Exit> remove(Invocation& inv, const Options& options) {
     // One that cannot be deleted does not keep the others.
     Error error = answer.error();
     if (error.code == Code::kFailedPrecondition && !options.cascade) {
-      error.hint = fmt::format("penstock delete {} --cascade", ref.text());
+      // Some users of an object outlive it even so; what would be refused again is not advised.
+      const auto all = api.remove(ref.location(), /*cascade=*/true, {.dry_run = true});
+      if (all) {
+        error.hint = fmt::format("penstock delete {} --cascade", ref.text());
+      } else {
+        error.message += fmt::format("; with --cascade too: {}", all.error().message);
+        error.hint = all.error().hint;
+      }
     }
     console.error(error);
     if (exit == Exit::kDone) exit = exit_of(error.code);

@@ -43,9 +43,9 @@ std::string headline(const Console& console, const ObjectRef& ref, const Json& o
 
 void rollout_section(Console& console, const Json& rollout) {
   if (!rollout.is_object()) return;
-  console.line(fmt::format("rollout: applied on {} of {} hosts, revision {}",
-                           number_at(at(rollout, "applied")), number_at(at(rollout, "hosts")),
-                           number_at(at(rollout, "revision"))));
+  console.line(fmt::format(
+      "rollout: applied on {} of {}, revision {}", number_at(at(rollout, "applied")),
+      counted(number_at(at(rollout, "hosts")), "host"), number_at(at(rollout, "revision"))));
   for (const auto& host : at(rollout, "waiting")) {
     const auto message = text_at(at(host, "message"));
     console.line(fmt::format("  {} {} at revision {}{}", text_at(at(host, "host")),
@@ -87,8 +87,8 @@ Result<Exit> describe_rule(Console& console, Api& api, const ObjectRef& ref, con
   const Json& rules = at(definition, "spec", "filter", "rules");
   const auto count = static_cast<int>(rules.size());
   if (number > count) {
-    return fail(Code::kNotFound,
-                fmt::format("{} has {} rules, no rule {}", ref.display(), count, number));
+    return fail(Code::kNotFound, fmt::format("{} has {}, no rule {}", ref.display(),
+                                             counted(count, "rule"), number));
   }
   const Json& rule = rules[static_cast<std::size_t>(number - 1)];
   const auto name = text_at(at(rule, "name"));
@@ -137,7 +137,9 @@ void add_describe_verb(Verbs& verbs) {
   Verb& verb = verbs.add(
       "describe", "one object in full, with its conditions, hosts and events",
       {"penstock describe vm acme/web-1", "penstock describe profile office-firewall --rule 3"});
-  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")->required();
+  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
+      ->required()
+      ->expected(1, 2);
   verb.app->add_option("--rule", options->rule, "only this rule of a filter, counted from 1");
   verb.completes({"", Complete::kObject, {}});
   verb.on([options](Invocation& inv) { return describe(inv, *options); });

@@ -57,9 +57,11 @@ Result<Exit> diff(Invocation& inv, const Options& options) {
     lines.push_back("~ " + title);
     for (const auto& change : changes) lines.push_back("    " + change.text());
   }
-  console.line(different == 0
-                   ? fmt::format("no difference in {} objects", documents.all.size())
-                   : fmt::format("{} of {} objects differ", different, documents.all.size()));
+  console.line(
+      different == 0
+          ? fmt::format("no difference in {}", counted(std::ssize(documents.all), "object"))
+          : fmt::format("{} of {} {}", different, counted(std::ssize(documents.all), "object"),
+                        different == 1 ? "differs" : "differ"));
   for (const auto& line : lines) console.line(line);
   return different == 0 ? Exit::kDone : Exit::kNo;
 }

@@ -73,7 +73,9 @@ void add_explain_verb(Verbs& verbs) {
                          "what is wanted of an object, what is applied, what is waited for and why",
                          {"penstock explain vm acme/web-1",
                           "penstock explain enablement/acme/web-firewall --host h3"});
-  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")->required();
+  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
+      ->required()
+      ->expected(1, 2);
   verb.app->add_option("--host", options->host, "only what concerns this host");
   verb.completes({"", Complete::kObject, {}});
   verb.completes({"--host", Complete::kNameOfKind, {"host"}});

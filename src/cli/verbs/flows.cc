@@ -67,21 +67,40 @@ Result<std::string> selector_of(const Options& options, const std::string& vm) {
   add("vm", vm);
   add("profile", options.profile);
   if (!options.outcome.empty()) {
-    auto outcome = options.outcome;
+    std::string outcome = options.outcome;
     for (auto& letter : outcome)
       letter = letter == '-' ? '_' : static_cast<char>(std::toupper(letter));
     v1::FlowRecord::Outcome known;
     if (!v1::FlowRecord::Outcome_Parse(outcome, &known) || known == 0)
-      return fail(Code::kInvalidArgument, fmt::format("--outcome {}: no such outcome", outcome),
+      return fail(Code::kInvalidArgument,
+                  fmt::format("--outcome {}: no such outcome", options.outcome),
                   "allow, deny, reject or would-deny");
     add("outcome", outcome);
   }
   return selector;
 }
 
+std::string nothing(const std::string& selector) {
+  constexpr std::string_view kWhy =
+      "rules log with \"log: true\", default actions with \"logDefaultIn\" and \"logDefaultOut\"; "
+      "a flow comes a moment after its first packet: penstock flows -f waits for it";
+  return selector.empty() ? fmt::format("no flows were logged of late; {}", kWhy)
+                          : fmt::format("no flows with {} were logged of late; {}", selector, kWhy);
+}
+
 Result<Exit> flows(Invocation& inv, const Options& options) {
   const auto form = parse_output(options.output);
   if (!form) return inv.usage(form.error(), kTry);
+  const bool columns = !options.output.columns.empty() || !options.output.sort_by.empty();
+  if (columns && options.follow)
+    return inv.usage("--columns and --sort-by are of no use with --follow", kTry);
+  if (columns && !form->is_table())
+    return inv.usage("--columns and --sort-by are of use for tables only",
+                     "penstock flows -o wide");
+  if (const auto shown = columns_of(kind_of<v1::FlowRecord>(), *form); !shown)
+    return inv.usage(shown.error(), kTry);
+  if (options.last == 0 && !options.follow)
+    return inv.usage("--last 0 is of use with --follow only", kTry);
   if (!options.deadline.empty()) {
     if (const auto deadline = parse_duration(options.deadline); !deadline)
       return inv.usage(deadline.error(), kTry);
@@ -106,14 +125,13 @@ Result<Exit> flows(Invocation& inv, const Options& options) {
     Json last = Json::array();
     const auto skipped = all.size() > options.last ? all.size() - options.last : 0;
     for (std::size_t i = skipped; i < all.size(); ++i) last.push_back(std::move(all[i]));
-    if (form->form != Output::Form::kTable) {
-      PENSTOCK_CHECK(print_objects(console, kind, last, false, *form, tenant.empty()));
+    if (last.empty() && form->is_table()) {
+      if (!vm.empty()) PENSTOCK_CHECK(api.get({"vms", tenant, vm}));
+      console.note(nothing(*selector));
       return Exit::kDone;
     }
-    if (last.empty()) {
-      console.note(
-          "no flows were logged of late; rules log with \"log: true\", default actions "
-          "with \"logDefaultIn\" and \"logDefaultOut\"");
+    if (columns || form->form != Output::Form::kTable) {
+      PENSTOCK_CHECK(print_objects(console, kind, last, false, *form, tenant.empty()));
       return Exit::kDone;
     }
     for (const auto& flow : last) console.line(line_of(console, flow));

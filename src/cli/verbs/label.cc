@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -35,10 +37,13 @@ Result<Json> labels_of(const std::vector<std::string>& words) {
   return labels;
 }
 
-std::string text_of(const Json& labels) {
+// `before`: the labels there were; what was not among them was not removed.
+std::string text_of(const Json& labels, const Json& before = {}) {
   std::vector<std::string> parts;
   for (const auto& [key, value] : labels.items())
-    parts.push_back(value.is_null() ? key + " removed" : key + "=" + text_at(value));
+    parts.push_back(!value.is_null()       ? key + "=" + text_at(value)
+                    : before.contains(key) ? key + " removed"
+                                           : key + " was not there");
   return parts.empty() ? "no labels" : fmt::format("{}", fmt::join(parts, ", "));
 }
 
@@ -54,6 +59,7 @@ Result<Exit> label(Invocation& inv, const Options& options) {
   if (!labels) return inv.usage(labels.error(), kTry);
   Api& api = *PENSTOCK_TRY(inv.api());
   Console& console = inv.console();
+  const bool removes = std::ranges::any_of(*labels, [](const Json& v) { return v.is_null(); });
   Exit exit = Exit::kDone;
   for (const auto& ref : *refs) {
     if (labels->empty()) {
@@ -61,6 +67,9 @@ Result<Exit> label(Invocation& inv, const Options& options) {
       console.line(fmt::format("{}: {}", ref.display(), text_of(at(object, "metadata", "labels"))));
       continue;
     }
+    Json before = Json::object();
+    if (removes)
+      if (const auto object = api.get(ref.location())) before = at(*object, "metadata", "labels");
     const Json patch{{"metadata", {{"labels", *labels}}}};
     const auto answer = api.patch(ref.location(), patch, *write);
     if (!answer) {
@@ -73,8 +82,8 @@ Result<Exit> label(Invocation& inv, const Options& options) {
     const Json& outcome = at(*answer, "outcome");
     console.line(fmt::format("{} {}", ref.display(),
                              at(outcome, "change") == "UNCHANGED" ? "unchanged"
-                             : write->dry_run ? "would be labelled: " + text_of(*labels)
-                                              : "labelled: " + text_of(*labels)));
+                             : write->dry_run ? "would be labelled: " + text_of(*labels, before)
+                                              : "labelled: " + text_of(*labels, before)));
     const Exit end =
         print_outcome(console, outcome, write->wait_applied, "penstock explain " + ref.text());
     if (exit == Exit::kDone) exit = end;

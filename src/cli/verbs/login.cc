@@ -24,11 +24,19 @@ Result<Exit> login(Invocation& inv, bool from_stdin) {
   const ServerAddress server = PENSTOCK_TRY(parse_server(settings.server));
   // Nothing is stored that the server does not take.
   Api api(server, settings.token);
-  const Json who = PENSTOCK_TRY(api.read("/v1:whoami", {}));
+  auto who = api.read("/v1:whoami", {});
+  if (!who && who.error().code == Code::kUnauthenticated) {
+    who.error().message = fmt::format("{} does not take this token", server.text());
+    who.error().hint =
+        "it is another server's, has expired or was deleted; an administrator makes new ones: "
+        "kind Token with spec.user";
+  }
+  PENSTOCK_CHECK(who);
+  if (!settings.tenant.empty()) PENSTOCK_CHECK(api.get({"tenants", "", settings.tenant}));
   settings.server = server.text();
   const auto path = PENSTOCK_TRY(config_path(inv.io()));
   PENSTOCK_CHECK(store_settings(path, settings));
-  inv.console().line(fmt::format("logged in to {} as {}", settings.server, whoami_text(who)));
+  inv.console().line(fmt::format("logged in to {} as {}", settings.server, whoami_text(*who)));
   inv.console().line(fmt::format("  stored in {}, readable by you only", path.string()));
   inv.console().try_next("penstock status");
   return Exit::kDone;

@@ -65,7 +65,9 @@ void add_patch_verb(Verbs& verbs) {
       {R"(penstock patch vm/acme/web-1 -p '{"spec": {"power": "STOPPED"}}')",
        R"(penstock patch profile office-firewall -p '{"spec": {"published": true}}' --wait)",
        "penstock patch network acme/blue --patch-file change.yaml --dry-run=server"});
-  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")->required();
+  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
+      ->required()
+      ->expected(1, 2);
   verb.app->add_option("-p,--patch", options->patch, "the patch, JSON or YAML");
   verb.app->add_option("--patch-file", options->file, "a file with it; - for standard input");
   verb.app->add_flag("--exit-code", options->exit_code, "exit 10 when something was changed");

@@ -2,6 +2,7 @@
 
 #include "cli/api.h"
 #include "cli/format.h"
+#include "cli/ref.h"
 #include "cli/verbs/verbs.h"
 
 namespace penstock::cli {
@@ -17,13 +18,15 @@ void show(Console& console, const Json& status) {
     console.line(fmt::format("{}: the server answers; revision {}",
                              console.paint(Tone::kGood, "ok"), number_at(at(status, "revision"))));
   else
-    console.line(
-        fmt::format("{}: {} of {} hosts applied; revision {}",
-                    good ? console.paint(Tone::kGood, "ok") : console.paint(Tone::kBad, "not ok"),
-                    applied, hosts.size(), number_at(at(status, "revision"))));
+    console.line(fmt::format(
+        "{}: {} of {} applied; revision {}",
+        good ? console.paint(Tone::kGood, "ok") : console.paint(Tone::kBad, "not ok"), applied,
+        counted(std::ssize(hosts), "host"), number_at(at(status, "revision"))));
   for (const auto& problem : problems) console.line("  problem: " + text_at(problem));
+  std::string behind;
   for (const auto& host : hosts) {
     if (at(host, "state") == "APPLIED") continue;
+    if (behind.empty()) behind = text_at(at(host, "host"));
     const auto message = text_at(at(host, "message"));
     console.line(fmt::format("  {} {} at revision {}{}", text_at(at(host, "host")),
                              text_at(at(host, "state")), number_at(at(host, "appliedRevision")),
@@ -31,14 +34,17 @@ void show(Console& console, const Json& status) {
   }
   std::string counts;
   for (const auto& [kind, count] : at(status, "objects").items()) {
-    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", number_at(count), kind);
+    const auto known = number_at(count) == 1 ? find_kind(kind) : Result<const Kind*>(nullptr);
+    counts += fmt::format("{}{} {}", counts.empty() ? "" : ", ", number_at(count),
+                          known && *known ? singular(**known) : kind);
   }
   if (!counts.empty()) console.line("  " + counts);
   console.line(fmt::format("  server {}, epoch {}, incarnation {}", text_at(at(status, "version")),
                            number_at(at(status, "epoch")), text_at(at(status, "incarnation"))));
   if (const auto listening = text_at(at(status, "listening")); !listening.empty())
     console.line("  " + listening);
-  console.try_next(!good           ? "penstock get events"
+  console.try_next(!behind.empty() ? "penstock describe host " + behind
+                   : !good         ? "penstock get events"
                    : hosts.empty() ? "penstock get vms -A"
                                    : "penstock get hosts");
 }

@@ -75,10 +75,13 @@ void add_wait_verb(Verbs& verbs) {
        "penstock wait enablement/acme/web-firewall --for=applied",
        "penstock wait vm acme/web-1 --for=condition=Ready=FALSE",
        "penstock wait vm acme/web-1 --for=deleted"});
-  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")->required();
+  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
+      ->required()
+      ->expected(1, 2);
   verb.app->add_option("--for", options->goal,
                        "ready, applied, deleted or condition=TYPE[=TRUE|FALSE|UNKNOWN]");
-  verb.app->add_option("--deadline", options->deadline, "500ms, 10s, 2m; 30s when not given");
+  verb.app->add_option("--deadline", options->deadline,
+                       "500ms, 10s, 2m, plain numbers are seconds; 30s when not given");
   verb.completes({"", Complete::kObject, {}});
   verb.completes({"--for", Complete::kWords, {"ready", "applied", "deleted", "condition="}});
   verb.on([options](Invocation& inv) { return wait(inv, *options); });

@@ -41,6 +41,11 @@ Result<Exit> watch(Invocation& inv, const Options& options) {
   if (const auto columns = columns_of(*kind, *form); !columns)
     return inv.usage(columns.error(), kTry);
   Api& api = *PENSTOCK_TRY(inv.api());
+  if (!watched.name.empty()) {
+    const auto there = api.get({kind->plural, kind->tenant_scoped ? tenant : "", watched.name});
+    if (!there && there.error().code == Code::kNotFound)
+      inv.console().note(there.error().message + "; waiting for it");
+  }
   return watch_kind(inv.console(), api, *kind, {kind->plural, tenant, ""}, watched, *form,
                     kind->tenant_scoped && tenant.empty());
 }
@@ -53,7 +58,9 @@ void add_watch_verb(Verbs& verbs) {
       "watch", "objects of a kind, or one, as they change",
       {"penstock watch vms --tenant acme", "penstock watch enablement acme/web-firewall",
        "penstock watch hosts -o json --deadline 30s", "penstock watch catalog --tenant acme"});
-  verb.app->add_option("what", options->words, "KIND, KIND NAME or KIND/NAME")->required();
+  verb.app->add_option("what", options->words, "KIND, KIND NAME or KIND/NAME")
+      ->required()
+      ->expected(1, 2);
   verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
   verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");
   verb.app->add_option("--deadline", options->deadline, "end after 10s, 5m");
