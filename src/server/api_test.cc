@@ -370,6 +370,22 @@ TEST(Api, WhatIsDeletedShowsTenantsNoHostEither) {
   for (const auto& event : events) EXPECT_EQ(event.object().virtual_machine().status().host(), "");
 }
 
+TEST(Api, APoolMayBeCalledLikeAVm) {
+  World world;
+  world.furnish();
+  World::must(world.put(
+      R"({"kind":"VmPool","metadata":{"name":"web-1","tenant":"acme"},"spec":{"vms":["web-1"]}})"));
+  const auto vm = World::must(world.enable("web-1")).enablement().metadata().name();
+  v1::EnableRequest request;
+  request.set_tenant("acme");
+  request.set_profile("office");
+  request.set_pool("web-1");
+  const auto pool = World::must(world.call(&Api::enable, request)).enablement().metadata().name();
+  EXPECT_NE(vm, pool);
+  EXPECT_EQ(World::must(world.call(&Api::enable, request)).enablement().metadata().name(), pool)
+      << "again: the same";
+}
+
 TEST(Api, AnEnablementThatAnotherGoesBeforeSaysSo) {
   World world;
   world.furnish();

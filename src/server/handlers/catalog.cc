@@ -240,8 +240,11 @@ Result<Planned> plan_enable(const PlanContext& context, const v1::EnableRequest&
     if (!request.level().empty()) changed.mutable_spec()->set_level(request.level());
     return plan_put(context, changed, false, write);
   }
-  enablement.mutable_metadata()->set_name(request.name().empty() ? default_name(enablement.spec())
-                                                                 : request.name());
+  auto name = request.name().empty() ? default_name(enablement.spec()) : request.name();
+  // A pool may be called like a VM; admission names by the kind of target too.
+  if (request.name().empty() && context.snapshot.find<v1::Enablement>(request.tenant(), name))
+    name.clear();
+  enablement.mutable_metadata()->set_name(std::move(name));
   // A name that stands for something else by chance must not be overwritten.
   return plan_put(context, enablement, true, write);
 }
