@@ -70,6 +70,10 @@ void add_document(Documents& out, const std::string& file, const YamlPtr& root,
     for (const auto& item : items->items) add_document(out, file, item, default_tenant);
     return;
   }
+  if (kind && kind->scalar == "Lab")
+    return out.problems.push_back(
+        fmt::format("{}:{}:{}  is the topology of a lab: penstock lab up {}", file, root->mark.line,
+                    root->mark.column, file));
   Document document{file, root, to_json(*root)};
   const ObjectRef ref = ref_of(document.object);
   const Json& metadata = at(document.object, "metadata");
