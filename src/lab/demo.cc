@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "lab/form.h"
 #include "lab/guard.h"
 #include "lab/stories/story.h"
 #include "model/kinds.h"
@@ -34,7 +35,7 @@ constexpr std::array kStories{
 };
 
 struct Options {
-  bool keep = false, list = false;
+  bool keep = false, list = false, replace = false;
   std::string story = kStories.front().name;
   StoryOptions of_story;
 };
@@ -49,17 +50,36 @@ void leave_up(Invocation& inv, const Story& story, Stage& stage) {
   auto& console = inv.console();
   console.line("");
   const bool services = story.tell == tell_services;
-  const auto owner = services ? stage.lab().token_of("alice") : Result<std::string>("");
-  if (services && owner) {
-    console.line("The lab stays up. As the VM's owner:");
-    console.line(fmt::format("  export PENSTOCK_SERVER={} PENSTOCK_TOKEN={} PENSTOCK_TENANT=acme",
-                             stage.lab().folder().server_url(), *owner));
-    for (const auto& command : services_what_to_try()) console.try_next(command);
+  const auto token = services ? stage.lab().token_file_of("alice") : Result<std::string>("");
+  if (services && token) {
+    console.line("The lab stays up. As alice, who administers tenant acme:");
+    console.line(
+        fmt::format("  export PENSTOCK_SERVER={} PENSTOCK_TOKEN=$(cat {}) PENSTOCK_TENANT=acme",
+                    stage.lab().folder().server_url(), *token));
+    for (const auto& command : services_what_to_try(stage.lab().folder().lab()))
+      console.try_next(command);
     return;
   }
   console.line("The lab stays up.");
   console.try_next("penstock lab status " + stage.lab().folder().lab());
   console.try_next("penstock lab down " + stage.lab().folder().lab());
+}
+
+// What people did in a lab that was kept is theirs. One whose programs are all gone has nothing
+// left to go on with.
+Status make_room(const Options& options) {
+  const auto& name = options.of_story.lab;
+  const Folder folder(name);
+  if (options.replace || !folder.exists() || folder.dead()) return {};
+  const auto same = name == StoryOptions().lab ? "" : " --lab " + name;
+  return fail(Code::kAlreadyExists,
+              folder.building()
+                  ? fmt::format("lab {} is being built right now", name)
+                  : fmt::format("lab {} is up; go on in it (penstock lab status {}), end it "
+                                "(penstock lab down {}), or let the demo take its place",
+                                name, name, name),
+              folder.building() ? "penstock lab list"
+                                : fmt::format("penstock demo {} --replace{}", options.story, same));
 }
 
 Result<Exit> tell(Invocation& inv, const Story& story, const Options& options) {
@@ -94,6 +114,10 @@ Result<Exit> demo(Invocation& inv, const Options& options) {
     return fail(Code::kPermissionDenied,
                 "the demo makes network namespaces and loads eBPF programs, which needs root",
                 "sudo make demo");
+  if (const auto good = check_lab_name(options.of_story.lab); !good)
+    return inv.usage(good.error(), "penstock demo --help");
+  // Before the guard, which takes the lab down when it is interrupted.
+  PENSTOCK_CHECK(make_room(options));
   return guarded(
       inv, [&] { return std::vector{options.of_story.lab}; },
       [&] { return tell(inv, *story, options); });
@@ -109,6 +133,7 @@ void add_demo_verb(cli::Verbs& verbs) {
   verb.app->add_option("story", options->story, "one of --list; else services");
   verb.app->add_flag("--list", options->list, "say which stories there are");
   verb.app->add_flag("--keep", options->keep, "leave the lab up and say what to try");
+  verb.app->add_flag("--replace", options->replace, "take down a lab of that name that is up");
   verb.app->add_option("--lab", options->of_story.lab, "name of the lab; else demo");
   verb.app->add_option("--topology", options->of_story.topology,
                        "of services: instead of examples/figure1.yaml");

@@ -1,5 +1,6 @@
 #include "lab/folder.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 
 #include <fmt/format.h>
 
+#include "net/linux/fd.h"
 #include "net/linux/namespace.h"
 
 namespace penstock::lab {
@@ -22,6 +24,8 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr const char* kLabs = "/run/penstock/lab";
+// Goes up when files or their meaning change so that an older or newer program cannot tell.
+constexpr const char* kLayout = "1\n";
 
 // Mount points at or below `root`, deepest first.
 std::vector<std::string> mounts_below(const std::string& root) {
@@ -65,7 +69,12 @@ std::vector<std::string> Folder::all_labs() {
 }
 
 bool Folder::exists() const {
-  return fs::exists(root_);
+  return !lab_.empty() && lab_ != "." && lab_ != ".." && lab_.find('/') == std::string::npos &&
+         fs::exists(root_);
+}
+
+bool Folder::of_another_version() const {
+  return read("layout").value_or("") != kLayout;
 }
 
 Status Folder::create() const {
@@ -80,11 +89,12 @@ Status Folder::create() const {
   std::error_code made;
   fs::create_directories(path("pids"), made);
   PENSTOCK_CHECK(note_pid(kBuilder, getpid()));
+  PENSTOCK_CHECK(write("layout", kLayout));
   if (mount(root_.c_str(), root_.c_str(), nullptr, MS_BIND, nullptr) != 0 ||
       mount(nullptr, root_.c_str(), nullptr, MS_PRIVATE, nullptr) != 0 ||
       mount(nullptr, root_.c_str(), nullptr, MS_SHARED, nullptr) != 0)
     return fail_errno(errno, "mount " + root_);
-  for (const auto* below : {"netns", "hosts", "pids", "logs", "server"}) {
+  for (const auto* below : {"netns", "hosts", "pids", "logs", "server", "tokens"}) {
     fs::create_directories(path(below), error);
     if (error) return fail_errno(error.value(), path(below));
   }
@@ -157,7 +167,20 @@ std::string Folder::instance_netns(const std::string& host, const std::string& v
 }
 
 Status Folder::write(const std::string& below, const std::string& text) const {
+  return write_as(below, text, 0644);
+}
+
+Status Folder::write_secret(const std::string& below, const std::string& text) const {
+  return write_as(below, text, 0600);
+}
+
+Status Folder::write_as(const std::string& below, const std::string& text, unsigned mode) const {
   const auto target = path(below), part = target + ".part";
+  // Before anything is in it: nobody reads a secret in the moment before its mode is right.
+  std::error_code none;
+  fs::remove(part, none);
+  const linux_net::Fd fd(open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+  if (!fd) return fail_errno(errno, part);
   std::ofstream file(part);
   file << text;
   file.close();

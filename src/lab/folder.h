@@ -8,6 +8,8 @@
 //   server/              data of penstockd                server.sock      its HTTP interface
 //   links.json           impaired links                   relay.sock       of the slow ones
 //   pids/up              the `up` that is building it     whole            it got to the end
+//   tokens/<user>        of users, for their commands     layout           number of this
+//   arrangement
 #pragma once
 
 #include <string>
@@ -24,7 +26,11 @@ class Folder {
   static std::vector<std::string> all_labs();
 
   const std::string& lab() const { return lab_; }
+  // False also for what cannot be a lab's name, so that nothing above or beside labs is ever
+  // removed.
   bool exists() const;
+  // Made by a program that arranges these folders differently; `remove` works all the same.
+  bool of_another_version() const;
   // Makes the folder, names this process as the one that builds the lab, and mounts the folder on
   // itself, shared, so that namespaces which a host's daemon binds below it are seen from outside
   // too. kAlreadyExists: a lab of this name is up, or was not taken down.
@@ -49,6 +55,8 @@ class Folder {
   std::string admin_token_file() const { return path("server/admin.token"); }
 
   Status write(const std::string& below, const std::string& text) const;
+  // The same, for its owner's eyes only.
+  Status write_secret(const std::string& below, const std::string& text) const;
   Result<std::string> read(const std::string& below) const;
 
   // Every network namespace bound below the folder.
@@ -63,6 +71,7 @@ class Folder {
   static constexpr const char* kBuilder = "up";
 
   std::vector<int> processes() const;
+  Status write_as(const std::string& below, const std::string& text, unsigned mode) const;
 
   std::string lab_, root_;
 };

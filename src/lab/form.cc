@@ -27,7 +27,7 @@ class Checker {
   explicit Checker(std::vector<ErrorDetail>& problems) : problems_(problems) {}
 
   void check(const Json& value, const Json& schema, const std::string& path) {
-    if (schema.contains("type") && schema.at("type").is_array()) return scalar(value, path);
+    if (schema.contains("type") && schema.at("type").is_array()) return one_of(value, schema, path);
     const auto type = schema.value("type", "");
     if (type == "object") return object(value, schema, path);
     if (type == "array") return array(value, schema, path);
@@ -41,9 +41,14 @@ class Checker {
     problems_.push_back({path, std::move(message), std::move(hint)});
   }
 
-  // "1%" or 0: whoever reads it knows what it may be.
-  void scalar(const Json& value, const std::string& path) {
-    if (!value.is_string() && !value.is_number()) bad(path, "text was expected");
+  // "1%" or 0, a prefix or a mapping: scalars are for whoever reads them.
+  void one_of(const Json& value, const Json& schema, const std::string& path) {
+    const auto types = schema.at("type").get<std::vector<std::string>>();
+    const bool mapping = std::ranges::find(types, "object") != types.end();
+    if (mapping && value.is_object()) return object(value, schema, path);
+    const bool number = std::ranges::find(types, "integer") != types.end();
+    if (value.is_string() || (number && value.is_number())) return;
+    bad(path, mapping ? "text or a mapping was expected" : "text was expected");
   }
 
   void array(const Json& value, const Json& schema, const std::string& path) {
@@ -63,6 +68,9 @@ class Checker {
   }
 
   void text(const Json& value, const Json& schema, const std::string& path) {
+    if (value.is_structured())
+      return bad(
+          path, fmt::format("text was expected, not a {}", value.is_object() ? "mapping" : "list"));
     if (!value.is_string()) return bad(path, "text was expected", "put it in quotes");
     const auto& given = value.get_ref<const std::string&>();
     if (schema.contains("const") && given != schema.at("const"))
@@ -139,6 +147,14 @@ Json name_form() {
 
 Json stem_form() {
   return {{"type", "string"}, {"pattern", kStemPattern}};
+}
+
+Status check_lab_name(const std::string& name) {
+  std::vector<ErrorDetail> problems;
+  check_form(name, name_form(), "", problems);
+  if (problems.empty()) return {};
+  return fail(Code::kInvalidArgument,
+              problems.front().message + " of a lab: " + problems.front().hint);
 }
 
 void check_form(const Json& value, const Json& schema, const std::string& path,

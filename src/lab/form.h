@@ -19,6 +19,9 @@ cli::Json number_form(std::int64_t low, std::int64_t high);
 cli::Json name_form();
 cli::Json stem_form();
 
+// Of a lab: kInvalidArgument unless name_form() says so.
+Status check_lab_name(const std::string&);
+
 // Adds a problem for everything that differs, with its field path below `path`.
 void check_form(const cli::Json& value, const cli::Json& schema, const std::string& path,
                 std::vector<ErrorDetail>& problems);

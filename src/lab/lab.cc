@@ -10,6 +10,8 @@
 #include <fmt/format.h>
 
 #include "cli/documents.h"
+#include "lab/check.h"
+#include "lab/objects.h"
 #include "lab/underlay.h"
 #include "model/kinds.h"
 
@@ -22,43 +24,12 @@ using cli::text_at;
 using std::chrono::milliseconds;
 
 constexpr int kGrpcPort = 7781;
-constexpr int kVxlanPort = 4789;
 constexpr milliseconds kServerStart{15'000};
 constexpr milliseconds kCommand{30'000};
+constexpr milliseconds kRollout{60'000};
 constexpr std::size_t kBatch = 1'000;
 // Of a lab that `up` finished.
 constexpr const char* kWhole = "whole";
-
-// A switch has one UDP port in the whole lab: hosts find each other by it.
-int vxlan_port(const Topology& topology, const std::string& name) {
-  std::vector<std::string> seen;
-  for (const auto& host : topology.hosts)
-    for (const auto& at : host.attachments)
-      if (std::ranges::find(seen, at.virtual_switch) == seen.end())
-        seen.push_back(at.virtual_switch);
-  const auto found = std::ranges::find(seen, name);
-  return kVxlanPort + static_cast<int>(found - seen.begin());
-}
-
-Json host_object(const Topology& topology, const Node& host) {
-  Json uplinks = Json::array(), switches = Json::array();
-  for (const auto& at : host.attachments) {
-    const auto name = fmt::format("uplink{}", uplinks.size());
-    uplinks.push_back({{"name", name},
-                       {"device", at.device},
-                       {"address", at.address.text()},
-                       {"physicalNetwork", topology.networks[at.network].name}});
-    switches.push_back({{"name", at.virtual_switch},
-                        {"uplink", name},
-                        {"vxlanPort", vxlan_port(topology, at.virtual_switch)}});
-  }
-  Json spec = {{"uplinks", std::move(uplinks)}};
-  // One switch "default" is what a host has anyway.
-  if (switches.size() > 1 || host.attachments.front().virtual_switch != "default")
-    spec["switches"] = std::move(switches);
-  if (!host.cluster.empty()) spec["cluster"] = host.cluster;
-  return {{"kind", "Host"}, {"metadata", {{"name", host.name}}}, {"spec", std::move(spec)}};
-}
 
 std::string bracketed(const std::string& address) {
   return address.find(':') == std::string::npos ? address : "[" + address + "]";
@@ -100,24 +71,38 @@ Status Lab::remember() const {
                                             "\n");
 }
 
-Result<Lab> Lab::up(const Topology& topology, const Progress& progress) {
+Result<Lab> Lab::up(const Topology& topology, const Progress& progress, bool keep) {
+  PENSTOCK_CHECK(check_objects(topology));
   Lab lab(Folder(topology.name), topology);
   PENSTOCK_CHECK(lab.folder_.create());
-  PENSTOCK_CHECK(lab.remember());
-  progress("underlay", false);
-  PENSTOCK_CHECK(build_underlay(lab.folder_, topology));
-  PENSTOCK_CHECK(lab.links().set(topology.links, true));
-  progress(underlay_text(topology), true);
-  PENSTOCK_CHECK(lab.run_commands(progress));
-  progress("management server", false);
-  PENSTOCK_CHECK(lab.start_server());
-  progress("management server answers", true);
-  PENSTOCK_CHECK(lab.admit_hosts());
-  PENSTOCK_CHECK(lab.start_agents(progress));
-  PENSTOCK_CHECK(lab.apply_objects(progress));
-  PENSTOCK_CHECK(lab.folder_.write(kWhole, ""));
-  lab.folder_.built();
+  if (auto built = lab.build(progress); !built) {
+    auto error = std::move(built).error();
+    if (keep || error.code != Code::kInvalidArgument) return std::unexpected(std::move(error));
+    const auto gone = lab.folder_.remove();
+    error.message += gone ? fmt::format("; lab {} was taken down again", topology.name)
+                          : fmt::format("; lab {} could not be taken down: {}", topology.name,
+                                        gone.error().message);
+    return std::unexpected(std::move(error));
+  }
   return lab;
+}
+
+Status Lab::build(const Progress& progress) const {
+  PENSTOCK_CHECK(remember());
+  progress("underlay", false);
+  PENSTOCK_CHECK(build_underlay(folder_, topology_));
+  PENSTOCK_CHECK(links().set(topology_.links, true));
+  progress(underlay_text(topology_), true);
+  PENSTOCK_CHECK(run_commands(progress));
+  progress("management server", false);
+  PENSTOCK_CHECK(start_server());
+  progress("management server answers", true);
+  PENSTOCK_CHECK(admit_hosts());
+  PENSTOCK_CHECK(start_agents(progress));
+  PENSTOCK_CHECK(apply_objects(progress));
+  PENSTOCK_CHECK(folder_.write(kWhole, ""));
+  folder_.built();
+  return {};
 }
 
 Result<std::optional<Lab>> Lab::already_up(const Topology& topology) {
@@ -128,6 +113,7 @@ Result<std::optional<Lab>> Lab::already_up(const Topology& topology) {
                 fmt::format("lab {} is there already: {}", topology.name, why),
                 fmt::format("penstock lab down {}", topology.name));
   };
+  if (folder.of_another_version()) return refuse("made by another version of penstock");
   if (folder.building()) return refuse("it is being built right now");
   if (!folder.read(kWhole)) return refuse("its `up` did not get to the end");
   if (folder.read("topology.yaml") != topology.text) return refuse("made from another topology");
@@ -139,6 +125,10 @@ Result<std::optional<Lab>> Lab::already_up(const Topology& topology) {
 Result<Lab> Lab::attach(const std::string& name) {
   const Folder folder(name);
   if (folder.exists()) {
+    if (folder.of_another_version())
+      return fail(Code::kFailedPrecondition,
+                  fmt::format("lab {} was made by another version of penstock", name),
+                  fmt::format("penstock lab down {}", name));
     auto topology = remembered(folder);
     if (!topology)
       return fail(Code::kFailedPrecondition,
@@ -210,6 +200,12 @@ Result<std::string> Lab::token_of(const std::string& user) const {
   return text_at(at(item, "object", "status", "secret"));
 }
 
+Result<std::string> Lab::token_file_of(const std::string& user) const {
+  const auto below = "tokens/" + user;
+  PENSTOCK_CHECK(folder_.write_secret(below, PENSTOCK_TRY(token_of(user)) + "\n"));
+  return folder_.path(below);
+}
+
 Result<IpAddress> Lab::address_of(const std::string& node, Family family) const {
   const auto none = [&] {
     return fail(Code::kNotFound,
@@ -234,6 +230,19 @@ Result<IpAddress> Lab::address_of(const std::string& node, Family family) const 
 }
 
 Status Lab::apply(cli::Json objects, milliseconds deadline, const Progress& progress) const {
+  std::vector<Wanted> wanted;
+  for (auto& object : objects) {
+    const cli::Document document{{}, {}, object};
+    wanted.push_back({std::move(object), [title = document.title()](ErrorDetail detail) {
+                        detail.field = fmt::format("{}  {}", title, detail.field);
+                        return detail;
+                      }});
+  }
+  return apply(wanted, deadline, progress);
+}
+
+Status Lab::apply(const std::vector<Wanted>& objects, milliseconds deadline,
+                  const Progress& progress) const {
   auto connection = PENSTOCK_TRY(api());
   std::size_t done = 0;
   if (progress)
@@ -245,16 +254,19 @@ Status Lab::apply(cli::Json objects, milliseconds deadline, const Progress& prog
   for (std::size_t start = 0; start < objects.size(); start += kBatch) {
     Json items = Json::array();
     const auto end = std::min(objects.size(), start + kBatch);
-    for (auto i = start; i < end; ++i) items.push_back({{"put", objects[i]}});
+    for (auto i = start; i < end; ++i) items.push_back({{"put", objects[i].object}});
     const auto answer =
         PENSTOCK_TRY(connection.batch(std::move(items), false, {false, true, deadline}));
+    std::optional<Error> refused;
     for (std::size_t i = 0; i < at(answer, "items").size(); ++i) {
-      const auto& error = at(at(answer, "items")[i], "error");
-      if (error.is_null() || text_at(at(error, "code")).empty()) continue;
-      const auto& object = objects[start + i];
-      return std::unexpected(cli::failure_of(error).in(fmt::format(
-          "{} {}", text_at(at(object, "kind")), text_at(at(object, "metadata", "name")))));
+      const auto& item = at(at(answer, "items")[i], "error");
+      if (item.is_null() || text_at(at(item, "code")).empty()) continue;
+      const auto error = cli::failure_of(item);
+      if (!refused) refused = Error{error.code, "the server refused objects", {}, error.hint};
+      for (auto& detail : placed(objects[start + i], error))
+        refused->details.push_back(std::move(detail));
     }
+    if (refused) return std::unexpected(std::move(*refused));
     done = end;
     const auto& outcome = at(answer, "outcome");
     if (!at(outcome, "deadlinePassed").is_boolean() || !at(outcome, "deadlinePassed").get<bool>())
@@ -272,9 +284,7 @@ Status Lab::apply(cli::Json objects, milliseconds deadline, const Progress& prog
 Status Lab::apply_file(const std::string& path) const {
   const auto documents = PENSTOCK_TRY(cli::load_documents({path}, false, cli::process_io(), ""));
   if (!documents.problems.empty()) return fail(Code::kInvalidArgument, documents.problems.front());
-  Json objects = Json::array();
-  for (const auto& document : documents.all) objects.push_back(document.object);
-  return apply(std::move(objects));
+  return apply(wanted_of(documents), kRollout, {});
 }
 
 std::vector<std::string> Lab::hosts() const {
@@ -355,19 +365,9 @@ Status Lab::stop_server(bool at_once) const {
 }
 
 Status Lab::admit_hosts() const {
-  Json objects = Json::array();
-  std::vector<std::string> clusters;
-  for (const auto& host : topology_.hosts) {
-    if (!host.cluster.empty() && std::ranges::find(clusters, host.cluster) == clusters.end()) {
-      clusters.push_back(host.cluster);
-      objects.push_back(
-          {{"kind", "Cluster"}, {"metadata", {{"name", host.cluster}}}, {"spec", Json::object()}});
-    }
-  }
-  for (const auto& host : topology_.hosts) objects.push_back(host_object(topology_, host));
   auto connection = PENSTOCK_TRY(api());
   Json items = Json::array();
-  for (auto& object : objects) items.push_back({{"put", std::move(object)}});
+  for (auto& object : host_objects(topology_)) items.push_back({{"put", std::move(object)}});
   for (const auto& host : topology_.hosts)
     items.push_back({{"put",
                       {{"kind", "Token"},
@@ -383,9 +383,8 @@ Status Lab::admit_hosts() const {
     std::error_code error;
     for (const auto* below : {"run", "state", "bpf"})
       fs::create_directories(folder_.host(host) + "/" + below, error);
-    PENSTOCK_CHECK(
-        folder_.write("hosts/" + host + "/token", text_at(at(object, "status", "secret")) + "\n"));
-    chmod((folder_.host(host) + "/token").c_str(), 0600);
+    PENSTOCK_CHECK(folder_.write_secret("hosts/" + host + "/token",
+                                        text_at(at(object, "status", "secret")) + "\n"));
     // Its own file system for pinned maps and programs: mounted here, not by the host's daemon, so
     // that it outlives it.
     const auto pins = folder_.host(host) + "/bpf";
@@ -439,11 +438,14 @@ Status Lab::start_agents(const Progress& progress) const {
 }
 
 Status Lab::apply_objects(const Progress& progress) const {
-  Json objects = Json::array();
-  for (const auto& object : topology_.objects) objects.push_back(object);
   progress("objects", false);
-  PENSTOCK_CHECK(apply(std::move(objects), std::chrono::seconds(60), progress));
-  for (const auto& file : topology_.object_files) PENSTOCK_CHECK(apply_file(file));
+  const auto objects = PENSTOCK_TRY(wanted_objects(topology_));
+  if (auto applied = apply(objects, kRollout, progress); !applied) {
+    auto error = std::move(applied).error();
+    // A refusal, for whatever reason, is about what the file asks for.
+    if (!error.details.empty()) error.code = Code::kInvalidArgument;
+    return std::unexpected(std::move(error));
+  }
   progress("objects applied on every host", true);
   return {};
 }

@@ -11,6 +11,7 @@
 #include "cli/api.h"
 #include "lab/folder.h"
 #include "lab/links/links.h"
+#include "lab/objects.h"
 #include "lab/process.h"
 #include "lab/topology.h"
 
@@ -22,9 +23,11 @@ using Progress = std::function<void(const std::string& text, bool done)>;
 
 class Lab {
  public:
-  // Makes everything of the topology and returns when all objects are applied. On failure the lab
-  // is left as it is for a look; `down` removes it.
-  static Result<Lab> up(const Topology&, const Progress&);
+  // Makes everything of the topology and returns when all objects are applied. Objects are checked
+  // before anything is started. What the server refuses all the same is kInvalidArgument with its
+  // places, and then nothing is left unless `keep`; on any other failure the lab is left as it is
+  // for a look, and `down` removes it.
+  static Result<Lab> up(const Topology&, const Progress&, bool keep = false);
   // The lab of the topology's name if it is up already, of the same text and with all its programs;
   // none if there is no lab of that name. kAlreadyExists says what differs.
   static Result<std::optional<Lab>> already_up(const Topology&);
@@ -40,8 +43,10 @@ class Lab {
   Result<cli::Api> api(const std::string& token) const;
   // A new token of a user of the inventory.
   Result<std::string> token_of(const std::string& user) const;
+  // The file of such a token, for commands that people type: nobody has to see the token itself.
+  Result<std::string> token_file_of(const std::string& user) const;
 
-  // Objects in order, one request; a refusal names the object.
+  // Objects in order; a refusal names them.
   Status apply(cli::Json objects, std::chrono::milliseconds deadline = std::chrono::seconds(60),
                const Progress& = {}) const;
   Status apply_file(const std::string& path) const;
@@ -66,6 +71,9 @@ class Lab {
  private:
   Lab(Folder folder, Topology topology)
       : folder_(std::move(folder)), topology_(std::move(topology)) {}
+  Status build(const Progress&) const;
+  Status apply(const std::vector<Wanted>&, std::chrono::milliseconds deadline,
+               const Progress&) const;
   Status remember() const;
   Status run_commands(const Progress&) const;
   Status wait_for_server() const;

@@ -43,7 +43,10 @@ class Builder {
         bad("objectFiles", path.string() + " does not exist");
       topology_.object_files.push_back(path.string());
     }
-    topology_.objects = objects_of(file_);
+    for (auto& made : objects_of(file_)) {
+      topology_.objects.push_back(std::move(made.object));
+      topology_.object_paths.push_back(std::move(made.path));
+    }
     return std::move(topology_);
   }
 
@@ -313,6 +316,11 @@ Error refused(const std::string& title, std::vector<ErrorDetail> problems) {
 
 }  // namespace
 
+std::string Source::place(const std::string& path, bool key) const {
+  const auto found = locate(*root, path);
+  return lab::place(title, key && found.exact ? found.key : found.value, first_line);
+}
+
 std::string_view name(NodeKind kind) {
   switch (kind) {
     case NodeKind::kRouter:
@@ -374,18 +382,21 @@ Result<Topology> parse_topology(const std::string& text, const std::string& titl
   if (documents.roots.size() != 1)
     return fail(Code::kInvalidArgument, fmt::format("{}: one document was expected, there are {}",
                                                     title, documents.roots.size()));
-  const auto& root = *documents.roots.front();
-  const Json json = to_json(root);
+  const Source source{title, documents.roots.front(), first_line};
+  const Json json = to_json(*source.root);
+  if (const auto kind = cli::text_at(cli::at(json, "kind")); find_kind(kind))
+    return fail(Code::kInvalidArgument,
+                fmt::format("{} is no topology of a lab but a {}", title, kind),
+                fmt::format("penstock apply -f {}", title));
   Topology topology;
   check_form(json, topology_schema(), "", problems);
   if (problems.empty()) topology = Builder(json, problems, folder).build();
   for (auto& problem : problems) {
-    const auto found = locate(root, problem.field);
-    const bool key = problem.message == "unknown field" && found.exact;
-    problem.field = fmt::format("{}  {}", place(title, key ? found.key : found.value, first_line),
-                                problem.field);
+    problem.field = fmt::format(
+        "{}  {}", source.place(problem.field, problem.message == "unknown field"), problem.field);
   }
   if (!problems.empty()) return std::unexpected(refused(title, std::move(problems)));
+  topology.source = source;
   topology.text = text;
   topology.folder = folder;
   return topology;

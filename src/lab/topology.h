@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "cli/json.h"
 #include "lab/links/impairment.h"
+#include "model/yaml_tree.h"
 #include "net/address.h"
 
 namespace penstock::lab {
@@ -57,6 +58,16 @@ struct LinkSetting {
   Impairments impairments;
 };
 
+// Where a topology is written, for messages.
+struct Source {
+  std::string title;  // the file's name, or what stands for it
+  YamlPtr root;
+  int first_line = 1;
+
+  // "file:line:column" of what lies at a field path; `key`: of its name, not its value.
+  std::string place(const std::string& path, bool key) const;
+};
+
 struct Topology {
   std::string name;
   std::vector<PhysicalNetwork> networks;
@@ -67,8 +78,10 @@ struct Topology {
   std::vector<std::string> tunables;      // "flow_entries=65536", for every host
   std::vector<std::string> object_files;  // absolute paths
   std::vector<Json> objects;              // written in the file itself, or made of its short forms
+  std::vector<std::string> object_paths;  // where each of them is in the file: "tenants[0].vms[1]"
   std::string programs;  // folder of the daemons, not from the file; empty: that of this program
   std::string text, folder;  // the file's, so that a running lab can be read again
+  Source source;
 
   // Routers, the server, hosts, remotes, devices.
   void each_node(const std::function<void(const Node&)>&) const;

@@ -8,6 +8,17 @@ namespace {
 constexpr std::int64_t kMostNodes = 1'000;
 constexpr std::int64_t kMostVms = 100'000;
 
+// 10.0.0.0/24, or as in a VirtualNetwork: {cidr: 10.0.0.0/24, gateway: 10.0.0.1}.
+Json subnet_form() {
+  Json form = object_of({{"cidr", text_form("IPv4 or IPv6 prefix")},
+                         {"gateway", text_form("an address that the switch answers for")},
+                         {"dns", list_of(text_form())}},
+                        {"cidr"});
+  form["type"] = {"string", "object"};
+  form["description"] = "IPv4 or IPv6 prefix, or a mapping as in a VirtualNetwork";
+  return form;
+}
+
 Json tenant_form() {
   const Json vm = object_of({{"name", stem_form()},
                              {"count", number_form(1, kMostVms)},
@@ -18,7 +29,7 @@ Json tenant_form() {
                              {"stopped", flag_form()}},
                             {"name", "network"});
   const Json network = object_of({{"name", name_form()},
-                                  {"subnets", list_of(text_form())},
+                                  {"subnets", list_of(subnet_form())},
                                   {"switch", text_form("the hosts' switch; else their first")}},
                                  {"name", "subnets"});
   return object_of({{"name", name_form()}, {"networks", list_of(network)}, {"vms", list_of(vm)}});

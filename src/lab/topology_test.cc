@@ -1,9 +1,15 @@
 #include "lab/topology.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <fstream>
 
 #include <gtest/gtest.h>
+
+#include "lab/check.h"
+#include "lab/folder.h"
+#include "lab/form.h"
 
 namespace penstock::lab {
 namespace {
@@ -128,11 +134,106 @@ hosts: [{name: a, network: b-c}, {name: a-b, network: c}]
       << bad.error().text();
 }
 
+TEST(Topology, SubnetsAreTextOrAsInAVirtualNetwork) {
+  const auto topology = read(R"(
+name: both
+networks: [{name: a, subnet: 192.0.2.0/24}]
+hosts: [{name: h1}]
+tenants:
+  - name: acme
+    networks: [{name: blue, subnets: [10.0.0.0/24, {cidr: 10.0.1.0/24, gateway: 10.0.1.1}]}]
+)");
+  ASSERT_TRUE(topology) << topology.error().text();
+  const auto& subnets = topology->objects[1]["spec"]["subnets"];
+  EXPECT_EQ(subnets[0].dump(), R"({"cidr":"10.0.0.0/24"})");
+  EXPECT_EQ(subnets[1].dump(), R"({"cidr":"10.0.1.0/24","gateway":"10.0.1.1"})");
+  EXPECT_TRUE(check_objects(*topology));
+
+  const auto bad = read(R"(
+name: both
+networks: [{name: a, subnet: {cidr: 192.0.2.0/24}}]
+hosts: [{name: h1}]
+tenants:
+  - name: acme
+    networks: [{name: blue, subnets: [7, {cdir: 10.0.1.0/24}]}]
+)");
+  ASSERT_FALSE(bad);
+  for (const auto* wanted : {"text was expected, not a mapping", "text or a mapping was expected",
+                             "did you mean \"cidr\""})
+    EXPECT_NE(bad.error().text().find(wanted), std::string::npos) << bad.error().text();
+}
+
+TEST(Topology, ObjectsAreJudgedBeforeAnythingStartsWithTheirPlaces) {
+  const auto file = testing::TempDir() + "topology_test_objects.yaml";
+  std::ofstream(file) << "kind: VmPool\nmetadata: {name: all, tenant: acme}\nspec: {vms: [wbe]}\n";
+  const auto topology = read(R"(name: bad
+networks: [{name: a, subnet: 192.0.2.0/24}]
+hosts: [{name: h1}, {name: h2}]
+tenants:
+  - name: acme
+    networks:
+      - {name: blue, subnets: [10.0.0.0/24]}
+      - {name: red, subnets: [10.0.1.0/40]}
+    vms:
+      - {name: web, network: blue, host: k9}
+      - {name: db-, count: 3, network: bleu}
+      - {name: cache, network: red}
+objects:
+  - kind: User
+    metadata: {name: alice}
+    spec: {displayNam: Alice}
+  - kind: VirtualMachine
+    metadata: {name: far, tenant: acne}
+    spec: {nics: [{name: eth0, network: blue}]}
+objectFiles: [topology_test_objects.yaml]
+)");
+  ASSERT_TRUE(topology) << topology.error().text();
+  const auto bad = check_objects(*topology);
+  unlink(file.c_str());
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code, Code::kInvalidArgument);
+  const auto text = bad.error().text();
+  for (const auto* wanted : {
+           ":8:31  VirtualNetwork/acme/red  tenants[0].networks[1].subnets[0].cidr",
+           ":10:42  VirtualMachine/acme/web  tenants[0].vms[0].host: there is no Host \"k9\"",
+           "hosts: h1, h2",
+           ":11:40  VirtualMachine/acme/db-1  tenants[0].vms[1].network: there is no "
+           "VirtualNetwork \"bleu\" in tenant acme (did you mean \"blue\"?)",
+           ":16:12  User/alice  objects[0].spec.displayNam: unknown field",
+           "VirtualMachine/acne/far  objects[1].metadata.tenant: there is no Tenant \"acne\"",
+           "topology_test_objects.yaml:3:14  VmPool/acme/all  spec.vms[0]",
+           "nothing was started",
+       })
+    EXPECT_NE(text.find(wanted), std::string::npos) << wanted << " in\n" << text;
+  // One line of the file, one problem; and no second one about the network that was refused.
+  EXPECT_EQ(text.find("db-2"), std::string::npos) << text;
+  EXPECT_EQ(text.find("cache"), std::string::npos) << text;
+}
+
+TEST(Topology, AFileOfObjectsIsNoTopology) {
+  const auto bad = read("kind: Tenant\nmetadata: {name: acme}\n");
+  ASSERT_FALSE(bad);
+  EXPECT_NE(bad.error().message.find("is no topology of a lab but a Tenant"), std::string::npos);
+  EXPECT_TRUE(bad.error().hint.starts_with("penstock apply -f ")) << bad.error().hint;
+}
+
+TEST(Topology, NamesOfLabsAreNamesOfFoldersToo) {
+  EXPECT_TRUE(check_lab_name("figure1"));
+  for (const auto* name : {"", "..", "a/b", "-a", "Upper"}) {
+    EXPECT_FALSE(check_lab_name(name)) << name;
+  }
+  EXPECT_FALSE(check_lab_name(std::string(33, 'a')));
+  // What `down` would remove.
+  for (const auto* name : {"", ".", "..", "../.."}) EXPECT_FALSE(Folder(name).exists()) << name;
+}
+
 TEST(Topology, EveryExampleIsGood) {
   for (const auto& entry : std::filesystem::directory_iterator(PENSTOCK_SOURCE_DIR "/examples"))
     if (entry.path().extension() == ".yaml") {
       const auto topology = read_topology(entry.path());
-      EXPECT_TRUE(topology) << topology.error().text();
+      ASSERT_TRUE(topology) << topology.error().text();
+      const auto objects = check_objects(*topology);
+      EXPECT_TRUE(objects) << objects.error().text();
     }
 }
 

@@ -204,9 +204,12 @@ Verdict run_scenario(const Scenario& scenario, const RunOptions& options) {
   verdict.name = scenario.name;
   auto topology = scenario.topology;
   topology.name = options.lab;
-  const auto lab = Lab::up(topology, [&](const std::string& stage, bool done) {
-    if (done) options.progress(stage);
-  });
+  const auto lab = Lab::up(
+      topology,
+      [&](const std::string& stage, bool done) {
+        if (done) options.progress(stage);
+      },
+      options.keep_failed);
   if (lab) {
     std::error_code error;
     std::filesystem::create_directories(lab->folder().path("tmp"), error);

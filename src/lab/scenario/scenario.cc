@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cli/flags.h"
+#include "lab/check.h"
 #include "model/kinds.h"
 
 namespace penstock::lab {
@@ -115,6 +116,8 @@ class Parser {
       while (next_ < lines_.size() && lines_[next_].indent != 0) ++next_;
       made = parse_topology(block, scenario_.file, scenario_.folder, line.number);
     }
+    if (made)
+      if (auto good = check_objects(*made); !good) made = std::unexpected(good.error());
     if (made) {
       scenario_.topology = std::move(*made);
     } else if (made.error().details.empty()) {

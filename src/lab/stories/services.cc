@@ -57,10 +57,8 @@ class Services {
     std::string client, address, words;
   };
 
-  // 205, 210: the definition comes in; the administrator makes a profile of it. 215: hosts are
-  // configured.
   Status define(cli::Api& admin) {
-    say("205  the vendor submits a service definition (services/firewall/definition.yaml)");
+    say("The vendor submits a service definition (services/firewall/definition.yaml)");
     const auto bundle = stage_.options.bundle.empty() ? shipped("services/firewall/definition.yaml")
                                                       : stage_.options.bundle;
     const auto documents =
@@ -70,7 +68,7 @@ class Services {
     auto vendor = PENSTOCK_TRY(lab_->api(vendor_));
     PENSTOCK_CHECK(put(vendor, documents.all.front().object));
 
-    say("210  the administrator makes a profile of it: only port 8080 of a protected VM is reached "
+    say("The administrator makes a profile of it: only port 8080 of a protected VM is reached "
         "from outside");
     Json profile = {
         {"kind", "ServiceProfile"},
@@ -82,7 +80,7 @@ class Services {
           {"availability", {{"allow", {{"tenants", Json::array({"acme"})}}}}}}}};
     PENSTOCK_CHECK(put(admin, std::move(profile)));
 
-    say("215  every host is configured before anyone enables the profile");
+    say("Every host is configured before anyone enables the profile");
     const auto shown = PENSTOCK_TRY(admin.get({"profiles", "", "office-firewall"}));
     const auto& hosts = at(shown, "status", "hosts");
     for (const auto& host : hosts)
@@ -96,7 +94,7 @@ class Services {
   }
 
   Status show_catalog() {
-    say("220  the owner of the VM finds it in the catalog");
+    say("Alice, who administers tenant acme, finds it in the catalog");
     auto owner = PENSTOCK_TRY(lab_->api(owner_));
     const auto answer = PENSTOCK_TRY(owner.read("/v1/tenants/acme/catalog", {{"vm", "web"}}));
     bool found = false;
@@ -112,7 +110,7 @@ class Services {
   }
 
   Status enable() {
-    say("225  the owner enables it on the VM");
+    say("Alice enables it on VM web");
     auto owner = PENSTOCK_TRY(lab_->api(owner_));
     const auto asked = Clock::now();
     const auto answer = PENSTOCK_TRY(owner.post(
@@ -128,7 +126,7 @@ class Services {
         "applied {:.1f} ms after the call; first blocked connection {:.1f} s after the demo began",
         applied_ms, first_block_s_));
 
-    say("230  the VM's traffic flows through the service");
+    say("The VM's traffic flows through the service");
     expect_all(kBlockedPort, false);
     expect_all(kAllowedPort, true);
     check(ping(paths_.front()), "ping still passes (the profile allows it)");
@@ -145,7 +143,7 @@ class Services {
   }
 
   Status disable() {
-    say("The owner disables it");
+    say("Alice disables it");
     auto owner = PENSTOCK_TRY(lab_->api(owner_));
     PENSTOCK_CHECK(owner.post("/v1/tenants/acme:disable",
                               {{"profile", "office-firewall"}, {"vm", "web"}}, {false, true, 10s}));
@@ -239,13 +237,13 @@ Status tell_services(Stage& stage) {
   return Services(stage).tell();
 }
 
-std::vector<std::string> services_what_to_try() {
+std::vector<std::string> services_what_to_try(const std::string& lab) {
   return {"penstock catalog --vm web",
           "penstock enable office-firewall --level basic --on vm/web --wait",
           "penstock explain vm web",
-          "penstock lab exec demo acme/near -- curl -m 1 http://10.0.1.1",
+          "penstock lab exec " + lab + " acme/near -- curl -m 1 http://10.0.1.1",
           "penstock disable office-firewall --on vm/web --wait",
-          "penstock lab down demo"};
+          "penstock lab down " + lab};
 }
 
 }  // namespace penstock::lab

@@ -77,8 +77,8 @@ std::string shipped(const std::string& below);
 using StoryBody = std::function<Status(Stage&)>;
 
 Status tell_services(Stage&);
-// For people who go on by themselves in the lab of `services`.
-std::vector<std::string> services_what_to_try();
+// For people who go on by themselves in this lab of `services`.
+std::vector<std::string> services_what_to_try(const std::string& lab);
 Status tell_equal_addresses(Stage&);
 Status tell_server_away(Stage&);
 Status tell_lossy_link(Stage&);

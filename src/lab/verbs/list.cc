@@ -1,3 +1,5 @@
+#include <ranges>
+
 #include <fmt/format.h>
 
 #include "cli/table.h"
@@ -12,7 +14,10 @@ using cli::Invocation;
 Json described(const std::string& name) {
   Json json = {{"name", name}, {"state", state_of(Folder(name))}};
   const auto lab = Lab::attach(name);
-  if (!lab) return json;
+  if (!lab) {
+    json["problem"] = lab.error().message;
+    return json;
+  }
   const auto& topology = lab->topology();
   Json hosts = Json::array(), links = Json::array();
   for (const auto& host : topology.hosts) hosts.push_back(host.name);
@@ -54,15 +59,19 @@ Result<Exit> list(Invocation& inv, const cli::OutputOptions& options) {
     return Exit::kDone;
   }
   cli::Table table({"NAME", "STATE", "HOSTS", "IMPAIRED LINKS"});
-  bool dead = false;
+  auto next = "penstock lab down " + labs.front();
+  for (const auto& lab : all | std::views::reverse)
+    if (!lab.contains("problem"))
+      next = "penstock lab status " + cli::text_at(cli::at(lab, "name"));
   for (const auto& lab : all) {
-    dead = dead || cli::at(lab, "state") == "dead";
+    if (cli::at(lab, "state") == "dead") next = "penstock lab gc";
+    const auto& hosts = cli::at(lab, "hosts");
     table.add({cli::text_at(cli::at(lab, "name")), cli::text_at(cli::at(lab, "state")),
-               std::to_string(cli::at(lab, "hosts").size()),
+               hosts.is_array() ? std::to_string(hosts.size()) : "-",
                links_text(cli::at(lab, "impairedLinks"))});
   }
   inv.console().write(table.text());
-  inv.console().try_next(dead ? "penstock lab gc" : "penstock lab status " + labs.front());
+  inv.console().try_next(next);
   return Exit::kDone;
 }
 

@@ -81,6 +81,7 @@ std::string state_of(const Folder& folder) {
   const auto running = std::ranges::count_if(
       programs, [&](const auto& name) { return folder.running_pid(name) > 0; });
   if (running == 0) return "dead";
+  if (folder.of_another_version()) return "of another version";
   return running == static_cast<std::ptrdiff_t>(programs.size())
              ? "up"
              : fmt::format("{} of {} programs run", running, programs.size());

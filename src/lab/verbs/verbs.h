@@ -43,7 +43,7 @@ cli::Place link_place();
 
 // export PENSTOCK_SERVER=... PENSTOCK_TOKEN=...
 std::string environment(const Lab&);
-// "up", "2 of 3 programs run", "being built", "dead".
+// "up", "2 of 3 programs run", "being built", "dead", "of another version".
 std::string state_of(const Folder&);
 // Stages with their time, on stderr.
 Progress timed_progress(cli::Console&);
