@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "lab/links/link_program.h"
 #include "lab/routes.h"
 #include "net/linux/addresses.h"
 #include "net/linux/links.h"
@@ -81,6 +82,7 @@ class Builder {
     const auto bridge = PENSTOCK_TRY(find_link(fabric_.socket, bridge_name(at.network)));
     const auto port = PENSTOCK_TRY(find_link(fabric_.socket, at.port));
     PENSTOCK_CHECK(set_link_alias(fabric_.socket, port.ifindex, at.link));
+    PENSTOCK_CHECK(fabric_.space.run([&] { return prepare_link_port(port.ifindex); }));
     PENSTOCK_CHECK(set_link_master(fabric_.socket, port.ifindex, bridge.ifindex));
     PENSTOCK_CHECK(set_link_up(fabric_.socket, port.ifindex, true));
     const auto link = PENSTOCK_TRY(find_link(node.socket, at.device));

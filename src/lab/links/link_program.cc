@@ -38,11 +38,15 @@ bpf_tc_opts options_of(std::uint32_t flags = 0) {
 
 constexpr auto kBothPoints = static_cast<bpf_tc_attach_point>(BPF_TC_INGRESS | BPF_TC_EGRESS);
 
-Status attach(int ifindex, bpf_tc_attach_point point, const bpf_program* program) {
+Status add_clsact(int ifindex) {
   auto hook = hook_of(ifindex, kBothPoints);
   if (const int error = bpf_tc_hook_create(&hook); error != 0 && error != -EEXIST)
     return fail_errno(-error, fmt::format("put clsact on link {}", ifindex));
-  hook = hook_of(ifindex, point);
+  return {};
+}
+
+Status attach(int ifindex, bpf_tc_attach_point point, const bpf_program* program) {
+  const auto hook = hook_of(ifindex, point);
   auto options = options_of(BPF_TC_F_REPLACE);
   options.prog_fd = bpf_program__fd(program);
   if (const int error = bpf_tc_attach(&hook, &options); error != 0)
@@ -127,11 +131,18 @@ Status set_way(const Skeleton& skeleton, const LinkSeat& seat, std::uint32_t dir
 
 }  // namespace
 
+Status prepare_link_port(int port) {
+  libbpf_set_print(nullptr);
+  return add_clsact(port);
+}
+
 Status set_link_program(const LinkSeat& seat, const Impairments& impairments, bool restart_dice) {
   const auto skeleton = PENSTOCK_TRY(load(seat.port));
   PENSTOCK_CHECK(set_way(skeleton, seat, LINK_IN, impairments.in, restart_dice));
   PENSTOCK_CHECK(set_way(skeleton, seat, LINK_OUT, impairments.out, restart_dice));
   const auto& programs = skeleton->progs;
+  for (const int device : {seat.port, seat.relays[LINK_IN], seat.relays[LINK_OUT]})
+    if (device != 0) PENSTOCK_CHECK(add_clsact(device));
   // The way back first: whoever is sent to the relay can come home.
   if (seat.relays[LINK_IN])
     PENSTOCK_CHECK(attach(seat.relays[LINK_IN], BPF_TC_INGRESS, programs.link_in_back));
@@ -143,11 +154,13 @@ Status set_link_program(const LinkSeat& seat, const Impairments& impairments, bo
 
 Status remove_link_program(int port) {
   libbpf_set_print(nullptr);
-  // Takes the filters with it; the port is ours alone.
-  auto hook = hook_of(port, kBothPoints);
-  const int error = bpf_tc_hook_destroy(&hook);
-  if (error != 0 && error != -ENOENT && error != -EINVAL)
-    return fail_errno(-error, fmt::format("take clsact off link {}", port));
+  for (const auto point : {BPF_TC_INGRESS, BPF_TC_EGRESS}) {
+    const auto hook = hook_of(port, point);
+    const auto options = options_of();
+    const int error = bpf_tc_detach(&hook, &options);
+    if (error != 0 && error != -ENOENT && error != -EINVAL)
+      return fail_errno(-error, fmt::format("take the program off link {}", port));
+  }
   return {};
 }
 

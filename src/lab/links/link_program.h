@@ -15,6 +15,10 @@
 
 namespace penstock::lab {
 
+// Makes a port ready for programs. Called while it is down: clsact on a device that is up takes its
+// queues away for a moment, and frames with them (qdisc_graft calls dev_deactivate).
+Status prepare_link_port(int port);
+
 struct LinkSeat {
   int port = 0;                         // ifindex of the link's end
   std::array<int, LINK_WAYS> relays{};  // TAPs by direction; 0: frames do not wait
@@ -23,7 +27,7 @@ struct LinkSeat {
 // Puts the programs there or changes what they do; frames under way are not touched. A seed that is
 // set starts the dice again; without one it is drawn.
 Status set_link_program(const LinkSeat&, const Impairments&, bool restart_dice);
-// Nothing there is no error.
+// Leaves the port ready for the next ones. Nothing there is no error.
 Status remove_link_program(int port);
 
 // Absent: no program there.

@@ -30,6 +30,7 @@ using std::chrono::milliseconds;
 constexpr const char* kFile = "links.json";
 constexpr const char* kRelay = "relay";  // its pid and its log
 constexpr milliseconds kRelayStart{5'000};
+constexpr milliseconds kLastFrames{10};
 constexpr std::uint32_t kAnySegments = 65'535;  // the kernel's standard, GSO_MAX_SEGS
 
 // One change at a time; gone with the process that holds it.
@@ -145,6 +146,8 @@ Status Links::apply(const Json& before, const Json& after,
     if (at(before, name) != at(after, name) || moved || restart)
       PENSTOCK_CHECK(apply_program(name, at(after, name), restart));
   }
+  // Programs that began before the change may still hand a frame to a TAP that is about to go.
+  if (needs_relay(before)) std::this_thread::sleep_for(kLastFrames);
   if (relay) {
     PENSTOCK_CHECK(ask_relay(folder_.path("relay.sock"), "trim"));
   } else if (folder_.running_pid(kRelay) != 0) {

@@ -112,12 +112,14 @@ class Relay {
     return {};
   }
 
-  void read(Tap& tap) {
+  // False: nothing is left to read.
+  bool read(Tap& tap) {
     for (int i = 0; i < kFramesATurn; ++i) {
       const auto size = ::read(tap.fd.get(), buffer_.data(), buffer_.size());
-      if (size <= 0) return;
+      if (size <= 0) return false;
       tap.line.take(Frame(buffer_.begin(), buffer_.begin() + size), now());
     }
+    return true;
   }
 
   void write(Tap& tap, const Frame& frame) {
@@ -206,7 +208,8 @@ class Relay {
     std::erase_if(taps_, [&](auto& entry) {
       if (wanted.contains(entry.first)) return false;
       auto& tap = *entry.second;
-      read(tap);
+      while (read(tap)) {
+      }
       tap.line.flush([&](const Frame& frame) { write(tap, frame); });
       return true;
     });
