@@ -27,9 +27,9 @@ enum ps_endpoint_kind {
   PS_ENDPOINT_GATEWAY = 3,  // the network's gateway address: answers ARP and ND, routes nothing yet
 };
 
-// Also says from where frames with this source MAC may come: a frame of the overlay is accepted only
-// from `vtep` or `also`. A VM that moves is at two places for a while, because hosts learn of it one
-// after the other.
+// Also says from where frames with this source MAC may come: a frame of the overlay is accepted
+// only from `vtep` or `also`. A VM that moves is at two places for a while, because hosts learn of
+// it one after the other.
 struct ps_endpoint {
   __u32 kind;  // enum ps_endpoint_kind
   __u32 slot;

@@ -7,56 +7,56 @@
 #include "abi/types.h"
 
 // X(NAME, name, meaning and remedy)
-#define PS_DROP_REASONS(X)                                                                        \
-  X(NONE, none, "not dropped")                                                                    \
-  X(NO_PORT, no_port,                                                                             \
-    "the device is not a port of the switch (yet): its port entry is missing or being removed")   \
-  X(MALFORMED, malformed, "the frame ends inside a header, or a header contradicts itself")       \
-  X(VLAN, vlan, "the VM sent a VLAN tag; ports carry untagged frames")                            \
-  X(ETHERTYPE, ethertype, "neither IPv4, IPv6 nor ARP: no rule could judge it")                   \
-  X(SPOOFED_MAC, spoofed_mac,                                                                     \
-    "source MAC is not that of the NIC; check bonding, bridges or nested VMs in the guest")       \
-  X(SPOOFED_ADDRESS, spoofed_address,                                                             \
-    "source IP is not an address of the NIC; add it to the NIC or fix the guest")                 \
-  X(SPOOFED_ARP, spoofed_arp, "ARP sender is not the NIC's own MAC and IP")                       \
-  X(SPOOFED_ND, spoofed_nd, "neighbour discovery claims a MAC or IP that is not the NIC's own")   \
-  X(ROGUE_RA, rogue_ra, "the VM sent a router advertisement or redirect without being a router")  \
-  X(ROGUE_DHCP, rogue_dhcp, "the VM answered as a DHCP server without being a DHCP service")      \
-  X(ARP_UNKNOWN, arp_unknown, "ARP request for an address that nobody in the network has")        \
-  X(ND_UNKNOWN, nd_unknown,                                                                       \
-    "neighbour solicitation for an address that nobody in the network has")                       \
-  X(OWN_ADDRESS, own_address,                                                                     \
-    "ARP or ND probe or announcement of the NIC's own address: consumed, nobody needs it")        \
-  X(GROUP_MEMBERSHIP, group_membership,                                                           \
-    "IGMP or MLD report: consumed, the switch floods without snooping")                           \
-  X(UNKNOWN_MAC, unknown_mac,                                                                     \
-    "no NIC of the network has the destination MAC; stale ARP entry in the guest?")               \
-  X(NO_ROUTER, no_router, "addressed to the network's gateway, which routes nothing")             \
-  X(TO_SELF, to_self, "the VM sent a frame to its own MAC, or it would leave where it came from") \
-  X(POLICY_DENY, policy_deny,                                                                     \
-    "a rule or default action of an enabled service denies it; see the event or trace")           \
-  X(POLICY_REJECT, policy_reject,                                                                 \
-    "a rule rejects it; the sender got a TCP reset or an ICMP error")                             \
-  X(FLOW_DENIED, flow_denied, "belongs to a flow that a changed policy denied")                   \
-  X(NOT_INSPECTED, not_inspected,                                                                 \
-    "the policy demands inspection and a required step has not run: a bypass")                    \
-  X(BAD_POLICY, bad_policy,                                                                       \
-    "the step list or policy image is damaged or of a newer kind; the port fails closed")         \
-  X(FRAGMENT_EARLY, fragment_early,                                                               \
-    "a later IP fragment came before the first one, or the first was dropped")                    \
-  X(FRAGMENT_OVERLAP, fragment_overlap,                                                           \
-    "a TCP fragment that could overwrite a judged header (RFC 1858)")                             \
-  X(FLOOD_EMPTY, flood_empty,                                                                     \
-    "broadcast or multicast in a network without other members: nobody to copy to")               \
-  X(PUNT_FULL, punt_full,                                                                         \
-    "DHCP or router solicitation lost: the host's responder does not keep up or is away")         \
-  X(PUNTED, punted, "DHCP or router solicitation handed to the host's responder: consumed")       \
-  X(NO_TUNNEL, no_tunnel,                                                                         \
-    "frame on the overlay device without tunnel data, or sending over the overlay failed")        \
-  X(PORT_GONE, port_gone, "the destination's port is being removed")                              \
-  X(TOO_BIG, too_big, "larger than the network's MTU; the sender got an ICMP error")              \
-  X(DELIVERY, delivery, "the kernel refused to change or send the frame")                         \
-  X(ANSWERED, answered, "ARP request or neighbour solicitation answered by the switch: consumed") \
+#define PS_DROP_REASONS(X)                                                                         \
+  X(NONE, none, "not dropped")                                                                     \
+  X(NO_PORT, no_port,                                                                              \
+    "the device is not a port of the switch (yet): its port entry is missing or being removed")    \
+  X(MALFORMED, malformed, "the frame ends inside a header, or a header contradicts itself")        \
+  X(VLAN, vlan, "the VM sent a VLAN tag; ports carry untagged frames")                             \
+  X(ETHERTYPE, ethertype, "neither IPv4, IPv6 nor ARP: no rule could judge it")                    \
+  X(SPOOFED_MAC, spoofed_mac,                                                                      \
+    "source MAC is not that of the NIC; check bonding, bridges or nested VMs in the guest")        \
+  X(SPOOFED_ADDRESS, spoofed_address,                                                              \
+    "source IP is not an address of the NIC; add it to the NIC or fix the guest")                  \
+  X(SPOOFED_ARP, spoofed_arp, "ARP sender is not the NIC's own MAC and IP")                        \
+  X(SPOOFED_ND, spoofed_nd, "neighbour discovery claims a MAC or IP that is not the NIC's own")    \
+  X(ROGUE_RA, rogue_ra, "the VM sent a router advertisement or redirect without being a router")   \
+  X(ROGUE_DHCP, rogue_dhcp, "the VM answered as a DHCP server without being a DHCP service")       \
+  X(ARP_UNKNOWN, arp_unknown, "ARP request for an address that nobody in the network has")         \
+  X(ND_UNKNOWN, nd_unknown,                                                                        \
+    "neighbour solicitation for an address that nobody in the network has")                        \
+  X(OWN_ADDRESS, own_address,                                                                      \
+    "ARP or ND probe or announcement of the NIC's own address: consumed, nobody needs it")         \
+  X(GROUP_MEMBERSHIP, group_membership,                                                            \
+    "IGMP or MLD report: consumed, the switch floods without snooping")                            \
+  X(UNKNOWN_MAC, unknown_mac,                                                                      \
+    "no NIC of the network has the destination MAC; stale ARP entry in the guest?")                \
+  X(NO_ROUTER, no_router, "addressed to the network's gateway, which routes nothing")              \
+  X(TO_SELF, to_self, "the VM sent a frame to its own MAC, or it would leave where it came from")  \
+  X(POLICY_DENY, policy_deny,                                                                      \
+    "a rule or default action of an enabled service denies it; see the event or trace")            \
+  X(POLICY_REJECT, policy_reject,                                                                  \
+    "a rule rejects it; the sender got a TCP reset or an ICMP error")                              \
+  X(FLOW_DENIED, flow_denied, "belongs to a flow that a changed policy denied")                    \
+  X(NOT_INSPECTED, not_inspected,                                                                  \
+    "the policy demands inspection and a required step has not run: a bypass")                     \
+  X(BAD_POLICY, bad_policy,                                                                        \
+    "the step list or policy image is damaged or of a newer kind; the port fails closed")          \
+  X(FRAGMENT_EARLY, fragment_early,                                                                \
+    "a later IP fragment came before the first one, or the first was dropped")                     \
+  X(FRAGMENT_OVERLAP, fragment_overlap,                                                            \
+    "a TCP fragment that could overwrite a judged header (RFC 1858)")                              \
+  X(FLOOD_EMPTY, flood_empty,                                                                      \
+    "broadcast or multicast in a network without other members: nobody to copy to")                \
+  X(PUNT_FULL, punt_full,                                                                          \
+    "DHCP or router solicitation lost: the host's responder does not keep up or is away")          \
+  X(PUNTED, punted, "DHCP or router solicitation handed to the host's responder: consumed")        \
+  X(NO_TUNNEL, no_tunnel,                                                                          \
+    "frame on the overlay device without tunnel data, or sending over the overlay failed")         \
+  X(PORT_GONE, port_gone, "the destination's port is being removed")                               \
+  X(TOO_BIG, too_big, "larger than the network's MTU; the sender got an ICMP error")               \
+  X(DELIVERY, delivery, "the kernel refused to change or send the frame")                          \
+  X(ANSWERED, answered, "ARP request or neighbour solicitation answered by the switch: consumed")  \
   X(FLOODED, flooded, "broadcast or multicast: copied to its receivers, the original is consumed") \
   X(FORGED_TUNNEL, forged_tunnel,                                                                  \
     "came over the underlay from an address that is not the host of the sender's MAC: forged, or " \

@@ -27,9 +27,9 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
                            if (owes_digest_ && in_step_ && !received_at_) acknowledge(true);
                          }});
   flow_log_ = std::make_unique<FlowLog>(runtime, intent_, reconciler_->policies(), *session_);
-  tracer_ = std::make_unique<Tracer>(
-      runtime, kernel, intent_, *reconciler_,
-      [this](const v1::TraceReport& report) { session_->send(report); });
+  tracer_ =
+      std::make_unique<Tracer>(runtime, kernel, intent_, *reconciler_,
+                               [this](const v1::TraceReport& report) { session_->send(report); });
 }
 
 Agent::~Agent() {

@@ -51,7 +51,7 @@ class Session {
   HostLink& link_;
   Hooks hooks_;
   bool open_ = false;
-  bool heard_ = false;  // on this stream
+  bool heard_ = false;         // on this stream
   bool heard_intent_ = false;  // since the last tick
   int failures_ = 0;           // in a row
   MonoTime last_heard_;

@@ -48,8 +48,7 @@ class TappedKernel final : public host::Kernel {
   Status synchronize() override;
   Status take_over() override { return kernel_.take_over(); }
   Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
-  void trace(host::TraceRun run,
-             std::function<void(Result<host::TraceRecord>)> done) override {
+  void trace(host::TraceRun run, std::function<void(Result<host::TraceRecord>)> done) override {
     kernel_.trace(std::move(run), std::move(done));
   }
   void watch(host::TraceWatch wanted) override { kernel_.watch(std::move(wanted)); }

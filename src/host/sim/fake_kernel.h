@@ -68,8 +68,8 @@ class FakeKernel final : public Kernel {
   std::function<Result<TraceRecord>(const TraceRun&)> traced;
 
   struct Calls {
-    int writes = 0;    // map_put and map_erase
-    int attaches = 0;  // attach and detach that changed something
+    int writes = 0;        // map_put and map_erase
+    int attaches = 0;      // attach and detach that changed something
     int attach_calls = 0;  // also those that changed nothing
     int synchronizes = 0;
   };

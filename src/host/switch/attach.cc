@@ -248,8 +248,8 @@ Status Switch::detach(Attachment at) {
   older_.erase(at);
   lent_.erase(at);
   if (method_ == AttachMethod::kTcx) {
-    // A link that only loses its pin is taken off some time later, and until then the kernel refuses
-    // the same program on the device again.
+    // A link that only loses its pin is taken off some time later, and until then the kernel
+    // refuses the same program on the device again.
     if (OwnedFd link(bpf_obj_get(link_path(at).c_str())); link.get() >= 0)
       (void)bpf_link_detach(link.get());
     if (::unlink(link_path(at).c_str()) != 0 && errno != ENOENT)
@@ -281,8 +281,8 @@ Result<std::vector<Attachment>> Switch::attachments_tcx() {
     if (!at || link.get() < 0) continue;
     const auto info = tcx_info(link.get());
     if (!info || info->ifindex != at->ifindex) continue;
-    // A link that runs another program, is not lent and does not wait for take_over() is not attached
-    // as far as we are concerned: attach() makes it so.
+    // A link that runs another program, is not lent and does not wait for take_over() is not
+    // attached as far as we are concerned: attach() makes it so.
     const auto lent = lent_.find(*at);
     if (waits(*at) || info->program_id == program_id(program_fd(at->program)) ||
         (lent != lent_.end() && info->program_id == lent->second))
