@@ -33,6 +33,7 @@ namespace penstock {
   X(session_lost_ms, 5'000, 50, 600'000, "ms without a sign of life until a host counts as away")             \
   X(session_in_flight_max, 8, 1, 1'000, "deltas a host may have unacknowledged before changes are gathered")   \
   X(session_coalesce_us, 0, 0, 1'000'000, "us that deltas are gathered before they are sent")                 \
+  X(sessions_syncing_max, 32, 1, 10'000, "hosts that are sent their whole intent at a time: what that takes is in memory") \
   X(session_reconnect_min_ms, 100, 1, 60'000, "ms before the first reconnect of a host")                      \
   X(session_reconnect_max_ms, 5'000, 10, 600'000, "ms between reconnects of a host at most")                  \
   X(reconcile_retry_min_ms, 100, 1, 60'000, "ms before a failed step of a host is tried again")               \
@@ -46,6 +47,17 @@ namespace penstock {
   X(trace_live_deadline_ms, 10'000, 100, 600'000, "ms that a live trace waits for a packet when the caller names no deadline") \
   X(trace_grace_ms, 1'000, 10, 60'000, "ms after a packet until its arrival and its answer count as not seen")  \
   X(traces_max, 64, 1, 10'000, "traces under way at a time")                                                  \
+  X(move_deadline_ms, 30'000, 100, 3'600'000, "ms a move of a VM may take until it is given up, its change-over excepted") \
+  X(move_batch_flows, 2'000, 1, 100'000, "flow entries in one message of a move")                             \
+  X(preview_deadline_ms, 2'000, 10, 60'000, "ms that a preview waits for the hosts to judge their live flows") \
+  X(preview_examples, 5, 0, 100, "flows that a preview names at most, of each host")                          \
+  X(counters_deadline_ms, 2'000, 10, 60'000, "ms that counters of hosts are waited for")                      \
+  X(probe_deadline_ms, 1'000, 10, 60'000, "ms that a host waits for the answers of others to a probe of the underlay") \
+  X(audit_records_kept, 10'000, 16, 10'000'000, "audit records kept in memory for `get audit`")               \
+  X(audit_file_kib, 65'536, 64, 16'777'216, "KiB of the audit log after which it goes on in a new file; one old one is kept") \
+  X(http_connections_per_user, 256, 1, 65'536, "HTTP connections of one user at a time")                      \
+  X(http_connections_unknown, 64, 1, 65'536, "HTTP connections at a time of which none has shown a token that is good") \
+  X(watches_per_user, 64, 1, 65'536, "watches of one user at a time")                                         \
   X(events_kept, 10'000, 16, 10'000'000, "events kept in memory for `get events`")                            \
   X(flow_entries, 262'144, 1'024, 16'777'216, "entries of a host's flow table")                               \
   X(flow_port_quota, 65'536, 16, 16'777'216, "flow entries one port may hold")                                \
@@ -66,6 +78,7 @@ namespace penstock {
   X(flow_records_kept, 10'000, 16, 10'000'000, "records of logged flows the server keeps in memory")           \
   X(rejects_per_s, 1'000, 0, 1'000'000, "resets and ICMP errors a second and CPU that the switch sends at most") \
   X(policy_arena_kib, 32'768, 256, 1'048'576, "KiB of compiled policy a host can hold")                       \
+  X(rule_counters, 262'144, 1'024, 16'777'216, "rules of a host that are counted each by itself")               \
   X(ports_max, 4'096, 16, 65'536, "ports of a host's switch")                                                 \
   X(rules_per_step_max, 16'384, 64, 16'384, "classifier rows of one filter step")                             \
   X(flood_copies_max, 256, 1, 4'096, "copies the switch makes of one broadcast frame at most")                \
