@@ -16,6 +16,7 @@
 #include "base/real_runtime.h"
 #include "server/grpc/grpc_server.h"
 #include "server/http/gateway.h"
+#include "server/linux/audit_file.h"
 #include "server/server.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -113,7 +114,9 @@ int run(const Options& options) {
     log.warning(
         "the store begins a new life: hosts drop what is not in it; do not pass --restored "
         "again");
-  Server server(runtime, log, **store);
+  auto audit = open_audit_file(runtime, options.data + "/audit.log");
+  if (!audit) return stopped(log, audit.error());
+  Server server(runtime, log, **store, **audit);
   Gateway gateway(runtime, server.api());
   HttpServer http(
       runtime, log,

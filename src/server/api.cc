@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/digest.h"
+#include "server/audit_intent.h"
 #include "server/failure.h"
 #include "server/handlers/catalog.h"
 #include "server/handlers/definitions.h"
@@ -17,6 +18,8 @@ struct Api::Answered {
   std::vector<std::shared_ptr<Write>> writes;
   std::vector<Result<ItemOutcome>> outcomes;
   v1::WriteOutcome outcome;  // of the whole: revision, rollout, warnings
+  std::shared_ptr<const Message> request;
+  std::string client;
 };
 
 template <typename Response>
@@ -38,15 +41,35 @@ struct Api::Call {
   }
 };
 
+namespace {
+
+// Of a caller whose token is good for nobody.
+constexpr std::string_view kNobody = "anonymous";
+
+const v1::WriteOptions* options_of(const Message& request) {
+  const auto* field = request.GetDescriptor()->FindFieldByName("options");
+  if (!field || field->message_type() != v1::WriteOptions::descriptor()) return nullptr;
+  return &static_cast<const v1::WriteOptions&>(request.GetReflection()->GetMessage(request, field));
+}
+
+}  // namespace
+
 Api::Api(ApiParts parts) : parts_(parts) {}
 
-Result<Identity> Api::caller(const std::string& secret) const {
+Result<Identity> Api::caller(const Caller& from) {
   if (!parts_.engine.serving() && parts_.engine.head().revision() == 0)
     return fail(Code::kUnavailable, "the server is starting");
-  auto who = identify(parts_.engine.head(), secret, parts_.runtime.wall());
+  auto who = identify(parts_.engine.head(), from.secret, parts_.runtime.wall());
+  const auto name = who ? who->text() : std::string(kNobody);
   if (who && who->kind == Identity::Kind::kHost)
-    return fail(Code::kPermissionDenied, "a host's token is good for its session only");
+    who = fail(Code::kPermissionDenied, "a host's token is good for its session only");
+  if (!who) parts_.audit.login_refused(name, {}, from.client, who.error());
   return who;
+}
+
+std::string Api::user_of(const Caller& from) const {
+  const auto who = identify(parts_.engine.head(), from.secret, parts_.runtime.wall());
+  return who ? who->text() : "";
 }
 
 ReadContext Api::reading(const Identity& who) const {
@@ -55,40 +78,39 @@ ReadContext Api::reading(const Identity& who) const {
 
 // --- reads
 
-void Api::get(std::string secret, const v1::GetRequest& request, Done<v1::Object> done) {
-  const auto who = caller(secret);
+void Api::get(Caller from, const v1::GetRequest& request, Done<v1::Object> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(get_object(reading(*who), request));
 }
 
-void Api::list(std::string secret, const v1::ListRequest& request, Done<v1::ListResponse> done) {
-  const auto who = caller(secret);
+void Api::list(Caller from, const v1::ListRequest& request, Done<v1::ListResponse> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(list_objects(reading(*who), pages_, parts_.runtime.wall(), request));
 }
 
-Result<std::uint64_t> Api::watch(std::string secret, const v1::WatchRequest& request,
-                                 Watches::Sink sink, Watches::Ended ended) {
-  PENSTOCK_TRY(caller(secret));
-  return parts_.watches.watch(std::move(secret), request, std::move(sink), std::move(ended));
+Result<std::uint64_t> Api::watch(Caller from, const v1::WatchRequest& request, Watches::Sink sink,
+                                 Watches::Ended ended) {
+  PENSTOCK_TRY(caller(from));
+  return parts_.watches.watch(std::move(from.secret), request, std::move(sink), std::move(ended));
 }
 
-void Api::list_entries(std::string secret, const v1::ListCatalogRequest& request,
+void Api::list_entries(Caller from, const v1::ListCatalogRequest& request,
                        Done<v1::ListCatalogResponse> done) {
-  const auto who = caller(secret);
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(list_catalog(reading(*who), request));
 }
 
-void Api::explain(std::string secret, const v1::ExplainRequest& request,
-                  Done<v1::ExplainResponse> done) {
-  const auto who = caller(secret);
+void Api::explain(Caller from, const v1::ExplainRequest& request, Done<v1::ExplainResponse> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(explain_object(reading(*who), parts_.sessions, parts_.compiler, request));
 }
 
-void Api::status(std::string secret, const v1::StatusRequest&, Done<v1::StatusResponse> done) {
-  const auto who = caller(secret);
+void Api::status(Caller from, const v1::StatusRequest&, Done<v1::StatusResponse> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   auto response = server_status(reading(*who), parts_.sessions);
   response.set_version(version);
@@ -98,14 +120,14 @@ void Api::status(std::string secret, const v1::StatusRequest&, Done<v1::StatusRe
   done(std::move(response));
 }
 
-void Api::trace(std::string secret, const v1::TraceRequest& request, Done<v1::Trace> done) {
-  const auto who = caller(secret);
+void Api::trace(Caller from, const v1::TraceRequest& request, Done<v1::Trace> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   parts_.traces.trace(*who, request, std::move(done));
 }
 
-void Api::who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
-  const auto who = caller(secret);
+void Api::who_am_i(Caller from, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
+  const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   v1::WhoAmIResponse response;
   response.set_user(who->name);
@@ -117,10 +139,10 @@ void Api::who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmI
 // --- writes
 
 template <typename Request, typename Response>
-void Api::write(const std::string& secret, std::shared_ptr<const Request> request,
-                std::vector<Item> items, bool atomic,
-                std::function<Result<Response>(Answered&)> compose, Done<Response> done) {
-  auto who = caller(secret);
+void Api::write(const Caller& from, std::shared_ptr<const Request> request, std::vector<Item> items,
+                bool atomic, std::function<Result<Response>(Answered&)> compose,
+                Done<Response> done) {
+  auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   auto call = std::make_shared<Call<Response>>();
   call->options = request->options();
@@ -129,13 +151,23 @@ void Api::write(const std::string& secret, std::shared_ptr<const Request> reques
   call->compose = std::move(compose);
   call->done = std::move(done);
   call->answered.who = std::move(*who);
+  call->answered.request = request;
+  call->answered.client = from.client;
+  const auto refuse = [&](Error error) {
+    audit(call->answered, std::unexpected(error), 0);
+    parts_.audit.when_written([call, error = std::move(error)](Status) mutable {
+      call->done(std::unexpected(std::move(error)));
+    });
+  };
   for (std::size_t i = 0; i < call->items.size(); ++i)
     call->answered.writes.push_back(std::make_shared<Write>());
   if (call->options.dry_run()) return dry_run(std::move(call));
+  if (auto good = parts_.audit.accepts(); !good) return call->done(std::unexpected(good.error()));
 
   const auto& id = call->options.request_id();
   if (id.size() > 128)
-    return call->done(fail_field("options.request_id", "a request id has at most 128 characters"));
+    return refuse(
+        fail_field("options.request_id", "a request id has at most 128 characters").error());
   if (!id.empty()) {
     const auto full = call->answered.who.name + "/" + id;
     // What the same id must mean again: the kind of call and its whole content.
@@ -148,9 +180,10 @@ void Api::write(const std::string& secret, std::shared_ptr<const Request> reques
     });
     if (turn == Replays::Turn::kRepeated) return;
     if (turn == Replays::Turn::kMisused)
-      return call->done(fail_field("options.request_id",
-                                   fmt::format("\"{}\" was the id of another request", id),
-                                   "use a new id for a new request"));
+      return refuse(fail_field("options.request_id",
+                               fmt::format("\"{}\" was the id of another request", id),
+                               "use a new id for a new request")
+                        .error());
     call->request_id = full;
     // With what it asked for: after a restart another request of the same id is another one.
     call->stored_id = full + "/" + fingerprint;
@@ -163,7 +196,10 @@ void Api::write(const std::string& secret, std::shared_ptr<const Request> reques
     engine_request.items.push_back([this, call, i](const Snapshot& snapshot) -> Result<Planned> {
       const PlanContext context{snapshot, call->answered.who, parts_.runtime, parts_.step_kinds,
                                 parts_.compiler};
-      return call->items[i](context, *call->answered.writes[i]);
+      auto& write = *call->answered.writes[i];
+      auto planned = call->items[i](context, write);
+      write.before = write.change == v1::WriteOutcome::UPDATED ? snapshot.find(write.key) : nullptr;
+      return planned;
     });
   engine_request.done = [this, call](std::vector<Result<ItemOutcome>> outcomes) {
     finish(call, std::move(outcomes));
@@ -191,7 +227,9 @@ void Api::dry_run(std::shared_ptr<Call<Response>> call) {
     answered.outcomes.push_back(ItemOutcome{.revision = parts_.engine.head().revision()});
     for (const auto& warning : write.warnings) answered.outcome.add_warnings(warning);
   }
-  call->done(call->compose(answered));
+  for (std::size_t i = 0; i < answered.outcomes.size(); ++i)
+    audit(answered, answered.outcomes[i], i);
+  parts_.audit.when_written([call](Status) { call->done(call->compose(call->answered)); });
 }
 
 template <typename Response>
@@ -209,6 +247,7 @@ void Api::finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOu
       write.secret.clear();
     }
     record(answered.who, write, outcome);
+    audit(answered, outcome, i);
     if (!outcome) continue;
     revision = std::max(revision, outcome->revision);
     for (const auto& warning : write.warnings) answered.outcome.add_warnings(warning);
@@ -216,7 +255,18 @@ void Api::finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOu
   answered.outcome.set_revision(revision);
   const bool any = std::ranges::any_of(answered.outcomes,
                                        [](const auto& outcome) { return outcome.has_value(); });
-  if (!call->options.wait_applied() || !any) return call->end(replays_, call->compose(answered));
+  // Answered when it is in the audit log and, where that was asked for, applied: side by side.
+  const bool wait = call->options.wait_applied() && any;
+  auto part_done = [this, call, parts = std::make_shared<int>(wait ? 2 : 1)] {
+    if (--*parts == 0) call->end(replays_, call->compose(call->answered));
+  };
+  parts_.audit.when_written([call, part_done](const Status& status) {
+    if (!status)
+      call->answered.outcome.add_warnings("done, but not in the audit log yet: " +
+                                          status.error().message);
+    part_done();
+  });
+  if (!wait) return;
 
   auto deadline = std::chrono::nanoseconds(
       std::chrono::milliseconds(parts_.runtime.tunables().api_wait_default_ms));
@@ -226,10 +276,10 @@ void Api::finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOu
                        std::clamp<std::int64_t>(call->options.deadline().seconds(), 0, 3600))) +
                        std::chrono::nanoseconds(call->options.deadline().nanos()),
                    std::chrono::nanoseconds(0), std::chrono::nanoseconds(std::chrono::hours(1)));
-  parts_.waits.wait(targets_of(answered), revision, deadline, [this, call](WaitResult result) {
+  parts_.waits.wait(targets_of(answered), revision, deadline, [call, part_done](WaitResult result) {
     call->answered.outcome.set_deadline_passed(result.deadline_passed);
     *call->answered.outcome.mutable_rollout() = std::move(result.rollout);
-    call->end(replays_, call->compose(call->answered));
+    part_done();
   });
 }
 
@@ -301,6 +351,45 @@ void Api::record(const Identity& who, const Write& write, const Result<ItemOutco
                        who.text(), outcome->revision);
 }
 
+void Api::audit(const Answered& answered, const Result<ItemOutcome>& outcome, std::size_t item) {
+  static constexpr std::string_view kCreate = "create", kUpdate = "update";
+  auto record = intent_of(*answered.request, item);
+  const auto& write = *answered.writes.at(item);
+  record.set_user(answered.who.text());
+  record.set_client(answered.client);
+  const auto& head = parts_.engine.head();
+  if (write.key.kind && !write.key.name.empty()) *record.mutable_object() = write.key.reference();
+  if (record.action() == "put") {
+    const bool there = outcome ? write.change != v1::WriteOutcome::CREATED
+                               : write.key.kind && head.find(write.key);
+    record.set_action(std::string(there ? kUpdate : kCreate));
+  }
+  if (const auto* options = options_of(*answered.request)) {
+    record.set_request_id(options->request_id());
+    record.set_dry_run(options->dry_run());
+  }
+  if (!outcome) {
+    set_error(record, outcome.error());
+    // To those who may not see it, it does not exist.
+    if (outcome.error().code == Code::kNotFound && write.key.kind && head.find(write.key))
+      record.set_outcome(v1::AuditRecord::DENIED);
+    return parts_.audit.add(std::move(record));
+  }
+  record.set_outcome(v1::AuditRecord::ALLOWED);
+  if (outcome->committed) record.set_revision(outcome->revision);
+  if (write.change == v1::WriteOutcome::UNCHANGED) record.set_message("nothing to do");
+  if (write.before && write.object) set_changed(record, *write.before, *write.object);
+  parts_.audit.add(record);
+  for (const auto& gone : write.deleted) {
+    if (gone == write.key) continue;
+    auto with = record;
+    *with.mutable_object() = gone.reference();
+    with.set_action("delete");
+    with.set_message("with " + write.key.describe());
+    parts_.audit.add(std::move(with));
+  }
+}
+
 namespace {
 
 // Change and revision of one item, on top of what the request as a whole came to.
@@ -315,14 +404,13 @@ v1::WriteOutcome outcome_of(const v1::WriteOutcome& whole, const Write& write,
 }  // namespace
 
 template <typename Request, typename Plan>
-void Api::write_one(const std::string& secret, Request request, Plan plan,
-                    Done<v1::PutResponse> done) {
+void Api::write_one(const Caller& from, Request request, Plan plan, Done<v1::PutResponse> done) {
   auto shared = std::make_shared<const Request>(std::move(request));
   std::vector<Item> items{[shared, plan](const PlanContext& context, Write& write) {
     return plan(context, *shared, write);
   }};
   write<Request, v1::PutResponse>(
-      secret, shared, std::move(items), false,
+      from, shared, std::move(items), false,
       [this](Answered& answered) -> Result<v1::PutResponse> {
         if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
         v1::PutResponse response;
@@ -334,9 +422,9 @@ void Api::write_one(const std::string& secret, Request request, Plan plan,
       std::move(done));
 }
 
-void Api::put(std::string secret, v1::PutRequest request, Done<v1::PutResponse> done) {
+void Api::put(Caller from, v1::PutRequest request, Done<v1::PutResponse> done) {
   write_one(
-      secret, std::move(request),
+      from, std::move(request),
       [](const PlanContext& context, const v1::PutRequest& put, Write& write) -> Result<Planned> {
         const auto* object = unwrap(put.object());
         if (!object) return fail_field("object", "an object is needed");
@@ -345,17 +433,17 @@ void Api::put(std::string secret, v1::PutRequest request, Done<v1::PutResponse> 
       std::move(done));
 }
 
-void Api::patch(std::string secret, v1::PatchRequest request, Done<v1::PutResponse> done) {
-  write_one(secret, std::move(request), plan_patch, std::move(done));
+void Api::patch(Caller from, v1::PatchRequest request, Done<v1::PutResponse> done) {
+  write_one(from, std::move(request), plan_patch, std::move(done));
 }
 
-void Api::erase(std::string secret, v1::DeleteRequest request, Done<v1::DeleteResponse> done) {
+void Api::erase(Caller from, v1::DeleteRequest request, Done<v1::DeleteResponse> done) {
   auto shared = std::make_shared<const v1::DeleteRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_delete(context, *shared, write);
   }};
   write<v1::DeleteRequest, v1::DeleteResponse>(
-      secret, shared, std::move(items), false,
+      from, shared, std::move(items), false,
       [](Answered& answered) -> Result<v1::DeleteResponse> {
         if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
         v1::DeleteResponse response;
@@ -368,19 +456,30 @@ void Api::erase(std::string secret, v1::DeleteRequest request, Done<v1::DeleteRe
       std::move(done));
 }
 
-void Api::batch(std::string secret, v1::BatchRequest request, Done<v1::BatchResponse> done) {
+void Api::batch(Caller from, v1::BatchRequest request, Done<v1::BatchResponse> done) {
   const auto most = parts_.runtime.tunables().api_batch_max_items;
-  if (request.items_size() > most)
-    return done(
-        fail_field("items", fmt::format("a batch has at most {} items", most), "send several"));
   auto shared = std::make_shared<const v1::BatchRequest>(std::move(request));
+  if (shared->items_size() > most) {
+    const auto who = caller(from);
+    if (!who) return done(std::unexpected(who.error()));
+    const auto error =
+        fail_field("items", fmt::format("a batch has at most {} items", most), "send several")
+            .error();
+    auto record = intent_of(*shared, shared->items_size());
+    record.set_user(who->text());
+    record.set_client(from.client);
+    set_error(record, error);
+    parts_.audit.add(std::move(record));
+    return parts_.audit.when_written(
+        [done = std::move(done), error](const Status&) mutable { done(std::unexpected(error)); });
+  }
   std::vector<Item> items;
   for (int i = 0; i < shared->items_size(); ++i)
     items.push_back([shared, i](const PlanContext& context, Write& write) {
       return plan_batch_item(context, shared->items(i), write);
     });
   write<v1::BatchRequest, v1::BatchResponse>(
-      secret, shared, std::move(items), shared->atomic(),
+      from, shared, std::move(items), shared->atomic(),
       [this](Answered& answered) -> Result<v1::BatchResponse> {
         v1::BatchResponse response;
         for (std::size_t i = 0; i < answered.outcomes.size(); ++i) {
@@ -402,13 +501,13 @@ void Api::batch(std::string secret, v1::BatchRequest request, Done<v1::BatchResp
       std::move(done));
 }
 
-void Api::enable(std::string secret, v1::EnableRequest request, Done<v1::EnableResponse> done) {
+void Api::enable(Caller from, v1::EnableRequest request, Done<v1::EnableResponse> done) {
   auto shared = std::make_shared<const v1::EnableRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_enable(context, *shared, write);
   }};
   write<v1::EnableRequest, v1::EnableResponse>(
-      secret, shared, std::move(items), false,
+      from, shared, std::move(items), false,
       [this](Answered& answered) -> Result<v1::EnableResponse> {
         if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
         v1::EnableResponse response;
@@ -423,13 +522,13 @@ void Api::enable(std::string secret, v1::EnableRequest request, Done<v1::EnableR
       std::move(done));
 }
 
-void Api::disable(std::string secret, v1::DisableRequest request, Done<v1::DisableResponse> done) {
+void Api::disable(Caller from, v1::DisableRequest request, Done<v1::DisableResponse> done) {
   auto shared = std::make_shared<const v1::DisableRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_disable(context, *shared, write);
   }};
   write<v1::DisableRequest, v1::DisableResponse>(
-      secret, shared, std::move(items), false,
+      from, shared, std::move(items), false,
       [](Answered& answered) -> Result<v1::DisableResponse> {
         if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
         v1::DisableResponse response;
@@ -442,14 +541,12 @@ void Api::disable(std::string secret, v1::DisableRequest request, Done<v1::Disab
       std::move(done));
 }
 
-void Api::add_to_draft(std::string secret, v1::AddToDraftRequest request,
-                       Done<v1::PutResponse> done) {
-  write_one(secret, std::move(request), plan_add_to_draft, std::move(done));
+void Api::add_to_draft(Caller from, v1::AddToDraftRequest request, Done<v1::PutResponse> done) {
+  write_one(from, std::move(request), plan_add_to_draft, std::move(done));
 }
 
-void Api::submit(std::string secret, v1::SubmitDefinitionRequest request,
-                 Done<v1::PutResponse> done) {
-  write_one(secret, std::move(request), plan_submit, std::move(done));
+void Api::submit(Caller from, v1::SubmitDefinitionRequest request, Done<v1::PutResponse> done) {
+  write_one(from, std::move(request), plan_submit, std::move(done));
 }
 
 }  // namespace penstock

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "penstock/v1/api.pb.h"
+#include "server/audit.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
 #include "server/replays.h"
@@ -30,6 +31,7 @@ struct ApiParts {
   Waits& waits;
   Watches& watches;
   Journal& journal;
+  Audit& audit;
   Traces& traces;
   const StepKinds& step_kinds;
 };
@@ -45,30 +47,31 @@ class Api {
   std::string version = "0.1.0";
   std::string listening;
 
+  // Whose token it is; empty: nobody's. Nothing is noted.
+  std::string user_of(const Caller&) const;
+
   // Resources
-  void get(std::string secret, const v1::GetRequest&, Done<v1::Object>);
-  void list(std::string secret, const v1::ListRequest&, Done<v1::ListResponse>);
-  Result<std::uint64_t> watch(std::string secret, const v1::WatchRequest&, Watches::Sink,
-                              Watches::Ended);
+  void get(Caller, const v1::GetRequest&, Done<v1::Object>);
+  void list(Caller, const v1::ListRequest&, Done<v1::ListResponse>);
+  Result<std::uint64_t> watch(Caller, const v1::WatchRequest&, Watches::Sink, Watches::Ended);
   void cancel_watch(std::uint64_t id) { parts_.watches.cancel(id); }
-  void put(std::string secret, v1::PutRequest, Done<v1::PutResponse>);
-  void patch(std::string secret, v1::PatchRequest, Done<v1::PutResponse>);
-  void erase(std::string secret, v1::DeleteRequest, Done<v1::DeleteResponse>);
-  void batch(std::string secret, v1::BatchRequest, Done<v1::BatchResponse>);
+  void put(Caller, v1::PutRequest, Done<v1::PutResponse>);
+  void patch(Caller, v1::PatchRequest, Done<v1::PutResponse>);
+  void erase(Caller, v1::DeleteRequest, Done<v1::DeleteResponse>);
+  void batch(Caller, v1::BatchRequest, Done<v1::BatchResponse>);
   // Catalog
-  void list_entries(std::string secret, const v1::ListCatalogRequest&,
-                    Done<v1::ListCatalogResponse>);
-  void enable(std::string secret, v1::EnableRequest, Done<v1::EnableResponse>);
-  void disable(std::string secret, v1::DisableRequest, Done<v1::DisableResponse>);
+  void list_entries(Caller, const v1::ListCatalogRequest&, Done<v1::ListCatalogResponse>);
+  void enable(Caller, v1::EnableRequest, Done<v1::EnableResponse>);
+  void disable(Caller, v1::DisableRequest, Done<v1::DisableResponse>);
   // Definitions
-  void add_to_draft(std::string secret, v1::AddToDraftRequest, Done<v1::PutResponse>);
-  void submit(std::string secret, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);
+  void add_to_draft(Caller, v1::AddToDraftRequest, Done<v1::PutResponse>);
+  void submit(Caller, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);
   // System
-  void explain(std::string secret, const v1::ExplainRequest&, Done<v1::ExplainResponse>);
-  void status(std::string secret, const v1::StatusRequest&, Done<v1::StatusResponse>);
+  void explain(Caller, const v1::ExplainRequest&, Done<v1::ExplainResponse>);
+  void status(Caller, const v1::StatusRequest&, Done<v1::StatusResponse>);
   // A packet's way; answers when it is known or the deadline has passed.
-  void trace(std::string secret, const v1::TraceRequest&, Done<v1::Trace>);
-  void who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
+  void trace(Caller, const v1::TraceRequest&, Done<v1::Trace>);
+  void who_am_i(Caller, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
 
  private:
   using Item = std::function<Result<Planned>(const PlanContext&, Write&)>;
@@ -76,17 +79,16 @@ class Api {
   template <typename Response>
   struct Call;
 
-  Result<Identity> caller(const std::string& secret) const;
+  Result<Identity> caller(const Caller&);
   ReadContext reading(const Identity& who) const;
 
   // Plans and commits the items, waits when asked, then lets `compose` make the answer.
   template <typename Request, typename Response>
-  void write(const std::string& secret, std::shared_ptr<const Request> request,
-             std::vector<Item> items, bool atomic,
-             std::function<Result<Response>(Answered&)> compose, Done<Response> done);
+  void write(const Caller&, std::shared_ptr<const Request> request, std::vector<Item> items,
+             bool atomic, std::function<Result<Response>(Answered&)> compose, Done<Response> done);
   // One item, answered with its object; `plan` is a plan_... of the handlers.
   template <typename Request, typename Plan>
-  void write_one(const std::string& secret, Request, Plan plan, Done<v1::PutResponse> done);
+  void write_one(const Caller&, Request, Plan plan, Done<v1::PutResponse> done);
   template <typename Response>
   void finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOutcome>> outcomes);
   template <typename Response>
@@ -94,6 +96,8 @@ class Api {
   Targets targets_of(const Answered&) const;
   v1::Object object_of(const Answered&, const Write&) const;
   void record(const Identity& who, const Write&, const Result<ItemOutcome>&);
+  // Every item of the call as an audit record; of a deletion what went with it, too.
+  void audit(const Answered&, const Result<ItemOutcome>&, std::size_t item);
 
   ApiParts parts_;
   Pages pages_;

@@ -61,6 +61,15 @@ bool sees_event(const Snapshot& snapshot, const Identity& who, const v1::Event& 
   return may_read(snapshot, who, about, object.get());
 }
 
+// Administrators of a tenant: what was done to its objects and to itself, by whomever.
+bool sees_audit(const Identity& who, const v1::AuditRecord& record) {
+  const auto& object = record.object();
+  // A login that was refused is of nobody, whatever name it goes by.
+  if (record.user() == who.name && record.action() != "login") return true;
+  if (object.kind() == kind_of<v1::Tenant>().name) return who.tenant_administrator(object.name());
+  return who.tenant_administrator(object.tenant());
+}
+
 bool sees(const Snapshot& snapshot, const Identity& who, const ObjectKey& key,
           const Message* object) {
   if (is<v1::Tenant>(key)) return who.in_tenant(key.name);
@@ -70,6 +79,7 @@ bool sees(const Snapshot& snapshot, const Identity& who, const ObjectKey& key,
   if (const auto* definition = as<v1::ServiceDefinition>(object))
     return who.vendor(definition->spec().vendor());
   if (const auto* event = as<v1::Event>(object)) return sees_event(snapshot, who, *event);
+  if (const auto* record = as<v1::AuditRecord>(object)) return sees_audit(who, *record);
   if (is<v1::CatalogEntry>(key)) return true;  // filtered by availability
   if (!key.kind->tenant_scoped) return false;
   if (who.tenant_administrator(key.tenant)) return true;
@@ -171,6 +181,12 @@ void redact(const Identity& who, Message& object) {
     hide_reasons(*status.mutable_conditions());
   } else if (auto* flow = dynamic_cast<v1::FlowRecord*>(&object)) {
     flow->clear_host();
+  } else if (auto* record = dynamic_cast<v1::AuditRecord*>(&object)) {
+    // What was answered to others may name what only they may know; where they sit is theirs.
+    if (record->user() == who.name) return;
+    record->clear_client();
+    record->clear_message();
+    record->clear_request_id();
   } else if (auto* enablement = dynamic_cast<v1::Enablement*>(&object)) {
     auto& status = *enablement->mutable_status();
     if (status.has_rollout()) hide(*status.mutable_rollout());

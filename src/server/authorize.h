@@ -8,7 +8,9 @@
 //                          disables on VMs, pools and networks it owns, and on pools that name only
 //                          VMs it owns. What has no owner is the tenant administrators'.
 //   vendor                 definitions of its vendor name
-//   every user             sees itself and its groups; makes and deletes tokens of its own
+//   every user             sees itself, its groups and what the audit log says of its own doings;
+//   makes and
+//                          deletes tokens of its own
 //   host                   nothing but its session
 //
 // To those who may not see an object it looks exactly like one that does not exist.

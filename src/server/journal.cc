@@ -34,17 +34,29 @@ std::optional<IpAddress> address_of(const std::string& bytes) {
 
 }  // namespace
 
-void Recent::add(std::unique_ptr<Message> object, const std::string& tenant) {
+MessagePtr Recent::add(std::unique_ptr<Message> object, const std::string& tenant) {
   // Fixed width, so that the order of names is the order of time.
-  const auto number = next_++;
-  mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, number));
-  objects_.emplace_hint(objects_.end(), number, object->SerializeAsString());
+  mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, next_));
+  keep(next_++, *object, tenant);
+  MessagePtr shared(std::move(object));
+  if (on_added) on_added(shared);
+  return shared;
+}
+
+void Recent::add_again(const Message& object, const std::string& tenant) {
+  const auto number = number_of(metadata_of(object).name());
+  if (number < next_) return;  // nothing of ours, or twice
+  next_ = number + 1;
+  keep(number, object, tenant);
+}
+
+void Recent::keep(std::uint64_t number, const Message& object, const std::string& tenant) {
+  objects_.emplace_hint(objects_.end(), number, object.SerializeAsString());
   auto& own = of_tenant_[tenant];
   by_size_.erase({own.size(), tenant});
   own.push_back(number);
   by_size_.emplace(own.size(), tenant);
   while (objects_.size() > static_cast<std::size_t>(runtime_.tunables().*most_)) forget_one();
-  if (on_added) on_added(MessagePtr(std::move(object)));
 }
 
 void Recent::forget_one() {
@@ -88,23 +100,36 @@ MessagePtr Recent::find(std::string_view name) const {
 Journal::Journal(Runtime& runtime)
     : runtime_(runtime),
       events_(runtime, kind_of<v1::Event>(), 'e', &Tunables::events_kept),
-      flows_(runtime, kind_of<v1::FlowRecord>(), 'f', &Tunables::flow_records_kept) {}
+      flows_(runtime, kind_of<v1::FlowRecord>(), 'f', &Tunables::flow_records_kept),
+      audit_(runtime, kind_of<v1::AuditRecord>(), 'a', &Tunables::audit_records_kept) {}
 
 const Recent* Journal::of(const Kind& kind) const {
   if (&kind == &kind_of<v1::Event>()) return &events_;
   if (&kind == &kind_of<v1::FlowRecord>()) return &flows_;
+  if (&kind == &kind_of<v1::AuditRecord>()) return &audit_;
   return nullptr;
 }
 
 std::string_view Journal::tenant_of(const Message& entry) {
   if (entry.GetDescriptor() == v1::Event::descriptor())
     return static_cast<const v1::Event&>(entry).object().tenant();
+  if (entry.GetDescriptor() == v1::AuditRecord::descriptor())
+    return static_cast<const v1::AuditRecord&>(entry).object().tenant();
   return metadata_of(entry).tenant();
 }
 
 void Journal::on_added(std::function<void(const MessagePtr&)> added) {
   events_.on_added = added;
-  flows_.on_added = std::move(added);
+  flows_.on_added = added;
+  audit_.on_added = std::move(added);
+}
+
+std::shared_ptr<const v1::AuditRecord> Journal::audit(std::unique_ptr<v1::AuditRecord> record) {
+  const auto user = record->user();
+  return std::static_pointer_cast<const v1::AuditRecord>(audit_.add(std::move(record), user));
+}
+void Journal::audit_again(std::unique_ptr<v1::AuditRecord> record) {
+  audit_.add_again(*record, record->user());
 }
 
 void Journal::event(v1::Event::Type type, std::string_view reason, const ObjectKey& about,

@@ -1,5 +1,6 @@
-// What happened lately, in memory only: events of objects, and the flows that rules log. Both are
-// kinds of objects that are listed and watched like any other, and are never in a snapshot.
+// What happened lately, in memory only: events of objects, the flows that rules log, and the
+// newest of the audit log. All are kinds of objects that are listed and watched like any other, and
+// are never in a snapshot.
 #pragma once
 
 #include <deque>
@@ -25,7 +26,9 @@ class Recent {
       : runtime_(runtime), kind_(kind), letter_(letter), most_(most) {}
 
   // Names it, keeps it, tells who follows. `tenant`: on whose account.
-  void add(std::unique_ptr<Message>, const std::string& tenant);
+  MessagePtr add(std::unique_ptr<Message>, const std::string& tenant);
+  // One that has its name from an earlier life of the server: nobody is told. Names go on after it.
+  void add_again(const Message&, const std::string& tenant);
 
   using Visit = std::function<bool(const MessagePtr&)>;           // false: stop
   void each(const Visit& visit) const { each_after({}, visit); }  // oldest first
@@ -38,6 +41,7 @@ class Recent {
 
  private:
   std::uint64_t number_of(std::string_view name) const;
+  void keep(std::uint64_t number, const Message&, const std::string& tenant);
   MessagePtr object(const std::string& bytes) const;
   void forget_one();
 
@@ -62,6 +66,10 @@ class Journal {
   // dropped.
   void flows(const Snapshot&, const std::string& host, const v1::FlowLog&);
 
+  // On the account of its user: whoever makes many records pushes out his own.
+  std::shared_ptr<const v1::AuditRecord> audit(std::unique_ptr<v1::AuditRecord>);
+  void audit_again(std::unique_ptr<v1::AuditRecord>);
+
   // nullptr: the kind is none of the journal's.
   const Recent* of(const Kind&) const;
   // The tenant that an entry is about; empty: none.
@@ -72,7 +80,7 @@ class Journal {
 
  private:
   Runtime& runtime_;
-  Recent events_, flows_;
+  Recent events_, flows_, audit_;
 };
 
 }  // namespace penstock

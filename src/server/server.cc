@@ -5,26 +5,28 @@
 namespace penstock {
 
 struct Server::Parts {
-  Parts(Runtime& r, Log& l, Store& store)
+  Parts(Runtime& r, Log& l, Store& store, AuditLog& audit_log)
       : runtime(r),
         log(l),
         step_kinds(standard_step_kinds()),
         compiler(step_kinds),
         journal(runtime),
+        audit(runtime, log, journal, audit_log),
         engine(runtime, log, store),
         sessions(runtime, log, engine, compiler, journal),
         status(sessions, compiler),
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
-        api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, traces,
-             step_kinds}) {}
+        api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, audit,
+             traces, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
   StepKinds step_kinds;
   Compiler compiler;
   Journal journal;
+  Audit audit;
   Engine engine;
   HostSessions sessions;
   StatusBook status;
@@ -34,8 +36,8 @@ struct Server::Parts {
   Api api;
 };
 
-Server::Server(Runtime& runtime, Log& log, Store& store)
-    : parts_(std::make_unique<Parts>(runtime, log, store)) {
+Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
+    : parts_(std::make_unique<Parts>(runtime, log, store, audit_log)) {
   auto& parts = *parts_;
   // Hosts first: an enable command is on its way before anything is told to anyone else.
   parts.engine.on_published = [&parts](const Publication& publication) {
@@ -45,6 +47,11 @@ Server::Server(Runtime& runtime, Log& log, Store& store)
   parts.engine.on_settled = [&parts] {
     parts.sessions.settled();
     parts.watches.settled();
+  };
+  parts.sessions.on_refused = [&parts](const std::string& host, const std::string& client,
+                                       const Error& error) {
+    parts.audit.login_refused("host:" + host, ObjectKey::of<v1::Host>("", host).reference(), client,
+                              error);
   };
   parts.sessions.on_trace = [&parts](const std::string& host, const v1::TraceReport& report) {
     parts.traces.reported(host, report);
@@ -68,6 +75,7 @@ Engine& Server::engine() {
 }
 
 void Server::start(FirstSecret first_secret, std::move_only_function<void(Status)> done) {
+  if (auto status = parts_->audit.start(); !status) return done(std::move(status));
   parts_->engine.start([this, first_secret = std::move(first_secret),
                         done = std::move(done)](Status status) mutable {
     if (!status) return done(std::move(status));

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/api.h"
+#include "server/audit_log.h"
 
 namespace penstock {
 
@@ -14,7 +15,7 @@ class Server {
   // from starting.
   using FirstSecret = std::move_only_function<Status(const std::string& secret)>;
 
-  Server(Runtime&, Log&, Store&);
+  Server(Runtime&, Log&, Store&, AuditLog&);
   ~Server();
 
   // Loads the inventory, makes the user `admin` on first start, then serves.

@@ -37,7 +37,8 @@ struct HostSessions::Host {
 
 struct HostSessions::Session {
   SessionId id;
-  std::string secret;
+  std::string secret, client;
+  std::string claims;  // the host that its hello named
   HostChannel* channel = nullptr;
   Host* host = nullptr;  // since its hello
   MonoTime heard{};
@@ -58,12 +59,13 @@ HostSessions::~HostSessions() = default;
 
 // --- life of a session
 
-SessionId HostSessions::opened(std::string secret, HostChannel& channel) {
+SessionId HostSessions::opened(std::string secret, HostChannel& channel, std::string client) {
   const SessionId id{next_session_++};
   auto session = std::make_unique<Session>();
   session->id = id;
   session->secret = std::move(secret);
   session->channel = &channel;
+  session->client = std::move(client);
   session->heard = runtime_.now();
   sessions_.emplace(id.value, std::move(session));
   watch_over(id);
@@ -111,6 +113,7 @@ void HostSessions::refuse(Session& session, const Error& error) {
   session.channel->send(std::move(message));
   session.channel->close();
   log_.warning("a host session was refused: {}", error.message);
+  if (on_refused && engine_.serving()) on_refused(session.claims, session.client, error);
   const auto keep = std::move(sessions_.at(session.id.value));
   sessions_.erase(session.id.value);
   detach(*keep, error.message);
@@ -180,6 +183,7 @@ void HostSessions::watch_over(SessionId id) {
 // --- bringing a host to the present
 
 void HostSessions::hello(Session& session, const v1::Hello& hello) {
+  session.claims = hello.host();
   if (!engine_.serving())
     return refuse(session, {Code::kUnavailable, "the server does not serve yet", {}, ""});
   const auto who = identify(engine_.head(), session.secret, runtime_.wall());

@@ -63,7 +63,7 @@ class HostSessions {
 
   // --- the adapter. `secret`: the bearer token. The channel must stay until close() was called or
   // closed() returned.
-  SessionId opened(std::string secret, HostChannel&);
+  SessionId opened(std::string secret, HostChannel&, std::string client = {});
   void received(SessionId, const v1::HostMessage&);
   void closed(SessionId);
 
@@ -80,6 +80,9 @@ class HostSessions {
   // --- traces. False: the host has no session.
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
+
+  // A session that was refused; `host`: the name it came under, `client`: the address.
+  std::function<void(const std::string& host, const std::string& client, const Error&)> on_refused;
 
   // --- status
   const View* view(std::string_view host) const;  // nullptr: never heard of

@@ -47,6 +47,15 @@ Result<std::uint64_t> Watches::watch(std::string secret, const v1::WatchRequest&
   auto watch = std::make_unique<Watch>();
   watch->who = PENSTOCK_TRY(identify(engine_.head(), secret, runtime_.wall()));
   watch->secret = std::move(secret);
+  const auto most = runtime_.tunables().watches_per_user;
+  if (std::ranges::count_if(watches_, [&](const auto& entry) {
+        return entry.second->who.name == watch->who.name;
+      }) >= most)
+    return fail(Code::kResourceExhausted,
+                fmt::format("user {} has {} watches already", watch->who.name, most),
+                "end some (tunable watches_per_user)");
+  if (request.revision() < 0)
+    return fail_field("revision", "a revision is not negative", "0: from the beginning");
   if (request.kind().empty())
     return fail_field("kind", "a kind is needed", "for example \"VirtualMachine\"");
   watch->kind = PENSTOCK_TRY(find_kind(request.kind()));

@@ -8,6 +8,7 @@ struct ServerNode::Life {
   SimRuntime runtime;
   SimStore store;
   TappedStore tapped;
+  SimAuditLog audit_log;
   Server server;
   bool serving = false;
 
@@ -15,7 +16,8 @@ struct ServerNode::Life {
       : runtime(node.clock_, node.tunables_),
         store(runtime, node.disk),
         tapped(store, node.clock_, node.trace_, node.defect_),
-        server(runtime, node.log_, tapped) {}
+        audit_log(runtime, node.audit_paper),
+        server(runtime, node.log_, tapped, audit_log) {}
 };
 
 ServerNode::ServerNode(SimClock& clock, Trace& trace, Verdict& verdict, const Tunables& tunables,

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "server/server.h"
+#include "server/sim_audit_log.h"
 #include "sim/history.h"
 #include "sim/taps.h"
 #include "store/sim/sim_store.h"
@@ -28,6 +29,7 @@ class ServerNode {
   void compare_with(const History&) const;
 
   SimDisk disk;
+  SimAuditPaper audit_paper;
   std::string admin;  // the first administrator's secret
   std::function<void()> on_serving;
 

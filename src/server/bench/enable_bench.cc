@@ -20,6 +20,7 @@
 
 #include "base/real_runtime.h"
 #include "server/http/gateway.h"
+#include "server/linux/audit_file.h"
 #include "server/server.h"
 #include "store/sqlite/sqlite_store.h"
 
@@ -194,7 +195,12 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "%s\n", store.error().text().c_str());
       return 1;
     }
-    Server server(runtime, log, **store);
+    auto audit = open_audit_file(runtime, folder / "audit.log");
+    if (!audit) {
+      std::fprintf(stderr, "%s\n", audit.error().text().c_str());
+      return 1;
+    }
+    Server server(runtime, log, **store, **audit);
     Gateway gateway(runtime, server.api());
     HttpServer http(
         runtime, log,

@@ -51,13 +51,28 @@ inline std::string secret_of(const grpc::CallbackServerContext& context) {
   return std::string(bearer({found->second.data(), found->second.size()}));
 }
 
+// "ipv4:192.0.2.1:4711" -> "192.0.2.1", "ipv6:[::1]:4711" (or %5B...) -> "::1".
+inline std::string client_of(const grpc::CallbackServerContext& context) {
+  auto peer = context.peer();
+  for (const auto& [from, to] : {std::pair{"%5B", "["}, std::pair{"%5D", "]"}})
+    if (const auto at = peer.find(from); at != peer.npos) peer.replace(at, 3, to);
+  const auto scheme = peer.find(':'), port = peer.rfind(':');
+  if (scheme == peer.npos || scheme == port) return peer;
+  peer = peer.substr(scheme + 1, port - scheme - 1);
+  if (peer.starts_with('[') && peer.ends_with(']')) peer = peer.substr(1, peer.size() - 2);
+  return peer;
+}
+inline Caller caller_of(const grpc::CallbackServerContext& context) {
+  return Caller(secret_of(context), client_of(context));
+}
+
 // The status for the error; the details go into the trailer.
 inline grpc::Status status_of(grpc::CallbackServerContext& context, const Error& error) {
   context.AddTrailingMetadata("penstock-failure-bin", failure_of(error).SerializeAsString());
   return {static_cast<grpc::StatusCode>(grpc_status(error.code)), error.message};
 }
 
-// One answer to one request. `start(secret, done)` runs on the strand.
+// One answer to one request. `start(caller, done)` runs on the strand.
 template <typename Response, typename Start>
 grpc::ServerUnaryReactor* unary(Shared& shared, grpc::CallbackServerContext* context,
                                 Response* response, Start start) {
@@ -69,7 +84,7 @@ grpc::ServerUnaryReactor* unary(Shared& shared, grpc::CallbackServerContext* con
         const auto id = shared.open.add([context, reactor, finished](const Error& error) {
           if (!std::exchange(*finished, true)) reactor->Finish(status_of(*context, error));
         });
-        start(secret_of(*context),
+        start(caller_of(*context),
               [&shared, context, response, reactor, finished, id](Result<Response> result) {
                 if (std::exchange(*finished, true)) return;
                 shared.open.remove(id);

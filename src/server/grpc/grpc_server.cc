@@ -15,13 +15,13 @@ using grpc_adapter::Shared;
 namespace {
 
 // A method of the API as a unary call.
-#define PENSTOCK_UNARY(Method, Request, Response, member)                                          \
-  ServerUnaryReactor* Method(CallbackServerContext* context, const v1::Request* request,           \
-                             v1::Response* response) override {                                    \
-    return grpc_adapter::unary(shared_, context, response,                                         \
-                               [this, request](std::string secret, auto done) {                    \
-                                 shared_.api.member(std::move(secret), *request, std::move(done)); \
-                               });                                                                 \
+#define PENSTOCK_UNARY(Method, Request, Response, member)                                        \
+  ServerUnaryReactor* Method(CallbackServerContext* context, const v1::Request* request,         \
+                             v1::Response* response) override {                                  \
+    return grpc_adapter::unary(shared_, context, response,                                       \
+                               [this, request](Caller from, auto done) {                         \
+                                 shared_.api.member(std::move(from), *request, std::move(done)); \
+                               });                                                               \
   }
 
 class Resources final : public v1::Resources::CallbackService {

@@ -15,7 +15,7 @@ class HostStream final : public grpc::ServerBidiReactor<v1::HostMessage, v1::Ser
     self_ = shared_from_this();
     post([this] {
       if (finished_) return;
-      id_ = shared_.sessions.opened(secret_of(*context_), *this);
+      id_ = shared_.sessions.opened(secret_of(*context_), *this, client_of(*context_));
       open_ = shared_.open.add([this](const Error&) { finish(); });
       StartRead(&incoming_);
     });

@@ -46,7 +46,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchEvent>,
     open_ = shared_.open.add([this](const Error& error) { close(error); });
     const auto most = static_cast<std::size_t>(shared_.runtime.tunables().watch_queue_max);
     const auto watch = shared_.api.watch(
-        secret_of(*context_), request_,
+        caller_of(*context_), request_,
         [this, most](const v1::WatchEvent& event) {
           // The first objects come within the call and do not count as lag.
           if (finished_ || closing_ || (started_ && outbox_.size() >= most)) return false;

@@ -35,6 +35,7 @@ struct PlanContext {
 // is planned.
 struct Write {
   ObjectKey key;
+  MessagePtr before;   // as it was; nullptr: new
   MessagePtr object;   // as it is after the write; of a deletion: as it was
   std::string secret;  // of a new token; kept when the item is planned again
   v1::WriteOutcome::Change change = v1::WriteOutcome::UNCHANGED;

@@ -56,7 +56,7 @@ Result<Duration> parse_duration(std::string_view text) {
 struct Gateway::Exchange {
   HttpRequest request;
   Url url;
-  std::string secret;
+  Caller from{""};
   std::shared_ptr<HttpResponder> responder;
 
   void answer(const Message& message, bool with_secrets = false) {
@@ -145,9 +145,17 @@ std::string Gateway::error_body(const Error& error) {
 
 void Gateway::handle(HttpRequest request, std::shared_ptr<HttpResponder> responder) {
   auto exchange = std::make_shared<Exchange>();
-  exchange->secret = bearer(request.authorization);
+  exchange->from = Caller(std::string(bearer(request.authorization)), request.client);
   exchange->request = std::move(request);
   exchange->responder = std::move(responder);
+  if (const auto user = api_.user_of(exchange->from);
+      !user.empty() && !exchange->responder->belongs_to(user))
+    return exchange->refuse(
+        {Code::kResourceExhausted,
+         fmt::format("user {} has {} connections open already", user,
+                     runtime_.tunables().http_connections_per_user),
+         {},
+         "close some, or use one for several requests (tunable http_connections_per_user)"});
   auto url = Url::parse(exchange->request.target);
   if (!url) return exchange->refuse(url.error());
   exchange->url = std::move(*url);
@@ -171,7 +179,7 @@ void Gateway::route(ExchangePtr exchange) {
   const auto kind = find_kind(segments[at]);
   if (!kind) return exchange->refuse(kind.error());
   if (in_tenant && !(*kind)->tenant_scoped && *kind != &kind_of<v1::Event>() &&
-      *kind != &kind_of<v1::CatalogEntry>())
+      *kind != &kind_of<v1::AuditRecord>() && *kind != &kind_of<v1::CatalogEntry>())
     return exchange->refuse({Code::kNotFound,
                              fmt::format("{} do not belong to tenants", (*kind)->plural),
                              {},
@@ -215,7 +223,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     if (need("POST") && good(exchange->known({}, true)) &&
         good(exchange->decode_tree(
             batch_tree(exchange->request, runtime_.tunables().store_txn_max_ops), request)))
-      api_.batch(exchange->secret, std::move(request),
+      api_.batch(exchange->from, std::move(request),
                  [exchange](Result<v1::BatchResponse> answer) { exchange->answer_batch(answer); });
     return true;
   }
@@ -225,17 +233,17 @@ bool Gateway::special(const ExchangePtr& exchange) {
     request.set_tenant(exchange->text("tenant"));
     request.set_name(exchange->text("name"));
     if (need("GET") && good(exchange->known({"kind", "tenant", "name"}, false)))
-      api_.explain(exchange->secret, request, Exchange::to<v1::ExplainResponse>(exchange));
+      api_.explain(exchange->from, request, Exchange::to<v1::ExplainResponse>(exchange));
     return true;
   }
   if (is({"v1:status"})) {
     if (need("GET") && good(exchange->known({}, false)))
-      api_.status(exchange->secret, {}, Exchange::to<v1::StatusResponse>(exchange));
+      api_.status(exchange->from, {}, Exchange::to<v1::StatusResponse>(exchange));
     return true;
   }
   if (is({"v1:whoami"})) {
     if (need("GET") && good(exchange->known({}, false)))
-      api_.who_am_i(exchange->secret, {}, Exchange::to<v1::WhoAmIResponse>(exchange));
+      api_.who_am_i(exchange->from, {}, Exchange::to<v1::WhoAmIResponse>(exchange));
     return true;
   }
   if (segments.size() == 4 && segments[0] == "v1" && segments[1] == "tenants" &&
@@ -256,7 +264,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     request.set_query(exchange->text("query"));
     request.set_category(exchange->text("category"));
     if (need("GET") && good(exchange->known({"vm", "query", "category", "watch"}, false)))
-      api_.list_entries(exchange->secret, request, Exchange::to<v1::ListCatalogResponse>(exchange));
+      api_.list_entries(exchange->from, request, Exchange::to<v1::ListCatalogResponse>(exchange));
     return true;
   }
   // "NAME:verb"
@@ -275,7 +283,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     if (need("POST") && good(exchange->known({}, true)) && good(exchange->decode_body(request)) &&
         named(name, request.tenant(), "tenant")) {
       request.set_tenant(name);
-      api_.enable(exchange->secret, std::move(request), Exchange::to<v1::EnableResponse>(exchange));
+      api_.enable(exchange->from, std::move(request), Exchange::to<v1::EnableResponse>(exchange));
     }
     return true;
   }
@@ -287,7 +295,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
       exchange->refuse(tree.error());
     } else if (good(decode(*tree, request)) && named(name, request.tenant(), "tenant")) {
       request.set_tenant(name);
-      api_.trace(exchange->secret, request, Exchange::to<v1::Trace>(exchange));
+      api_.trace(exchange->from, request, Exchange::to<v1::Trace>(exchange));
     }
     return true;
   }
@@ -296,8 +304,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     if (need("POST") && good(exchange->known({}, true)) && good(exchange->decode_body(request)) &&
         named(name, request.tenant(), "tenant")) {
       request.set_tenant(name);
-      api_.disable(exchange->secret, std::move(request),
-                   Exchange::to<v1::DisableResponse>(exchange));
+      api_.disable(exchange->from, std::move(request), Exchange::to<v1::DisableResponse>(exchange));
     }
     return true;
   }
@@ -314,7 +321,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
         good(exchange->write_options(*request.mutable_options())) &&
         named(name, request.name(), "name")) {
       request.set_name(name);
-      api_.add_to_draft(exchange->secret, std::move(request),
+      api_.add_to_draft(exchange->from, std::move(request),
                         Exchange::to<v1::PutResponse>(exchange));
     }
     return true;
@@ -324,7 +331,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     if (need("POST") && good(exchange->known({}, true)) && good(exchange->decode_body(request)) &&
         named(name, request.name(), "name")) {
       request.set_name(name);
-      api_.submit(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+      api_.submit(exchange->from, std::move(request), Exchange::to<v1::PutResponse>(exchange));
     }
     return true;
   }
@@ -354,7 +361,7 @@ void Gateway::collection(ExchangePtr exchange, const Kind& kind, const std::stri
     if (!number) return exchange->refuse(number.error());
     request.set_limit(*number);
   }
-  api_.list(exchange->secret, request, Exchange::to<v1::ListResponse>(exchange));
+  api_.list(exchange->from, request, Exchange::to<v1::ListResponse>(exchange));
 }
 
 void Gateway::object(ExchangePtr exchange, const Kind& kind, const std::string& tenant,
@@ -369,7 +376,7 @@ void Gateway::object(ExchangePtr exchange, const Kind& kind, const std::string& 
     request.set_kind(kind.name);
     request.set_tenant(tenant);
     request.set_name(name);
-    return api_.get(exchange->secret, request, Exchange::to<v1::Object>(exchange));
+    return api_.get(exchange->from, request, Exchange::to<v1::Object>(exchange));
   }
   if (method != "DELETE") return exchange->wrong_method("GET, PUT, PATCH, DELETE");
   v1::DeleteRequest request;
@@ -385,7 +392,7 @@ void Gateway::object(ExchangePtr exchange, const Kind& kind, const std::string& 
     request.set_cascade(*cascade);
   }
   if (!status) return exchange->refuse(status.error());
-  api_.erase(exchange->secret, std::move(request), Exchange::to<v1::DeleteResponse>(exchange));
+  api_.erase(exchange->from, std::move(request), Exchange::to<v1::DeleteResponse>(exchange));
 }
 
 namespace {
@@ -424,7 +431,7 @@ void Gateway::put(ExchangePtr exchange, const Kind& kind, const std::string& ten
   if (!object) return exchange->refuse(object.error());
   *request.mutable_object() = wrap(**object);
   request.set_must_be_new(must_be_new);
-  api_.put(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+  api_.put(exchange->from, std::move(request), Exchange::to<v1::PutResponse>(exchange));
 }
 
 void Gateway::patch(ExchangePtr exchange, const Kind& kind, const std::string& tenant,
@@ -446,7 +453,7 @@ void Gateway::patch(ExchangePtr exchange, const Kind& kind, const std::string& t
   request.set_tenant(tenant);
   request.set_name(name);
   request.set_patch(std::move(exchange->request.body));
-  api_.patch(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+  api_.patch(exchange->from, std::move(request), Exchange::to<v1::PutResponse>(exchange));
 }
 
 void Gateway::watch(ExchangePtr exchange, const Kind& kind, const std::string& tenant) {
@@ -458,6 +465,11 @@ void Gateway::watch(ExchangePtr exchange, const Kind& kind, const std::string& t
       version && !version->empty()) {
     const auto revision = parse_number<std::int64_t>("resourceVersion", *version);
     if (!revision) return exchange->refuse(revision.error());
+    if (*revision < 0)
+      return exchange->refuse(
+          fail_field("resourceVersion", fmt::format("\"{}\" is no revision", *version),
+                     "0: from the beginning; otherwise that of a list or an event")
+              .error());
     request.set_revision(*revision);
   }
   // The first events come within the call, before it is known that there is a stream to write to.
@@ -469,7 +481,7 @@ void Gateway::watch(ExchangePtr exchange, const Kind& kind, const std::string& t
   auto stream = std::make_shared<Stream>();
   auto responder = exchange->responder;
   const auto id = api_.watch(
-      exchange->secret, request,
+      exchange->from, request,
       [stream, responder](const v1::WatchEvent& event) {
         auto line = encode_text(event) + "\n";
         if (stream->open) return responder->write(std::move(line));

@@ -1,6 +1,8 @@
 #include "server/http/http_server.h"
 
 #include <deque>
+#include <list>
+#include <map>
 #include <unordered_set>
 
 #include <sys/stat.h>
@@ -32,6 +34,7 @@ using Socket = Protocol::socket;
 
 constexpr std::size_t kHeaderLimit = 16
                                      << 10;  // bytes; Beast's parser answers header_limit above it
+constexpr Duration kGrace = std::chrono::milliseconds(100);
 }  // namespace
 
 struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
@@ -49,9 +52,12 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 
   Status listen(const Protocol::endpoint&, const std::string& text);
   std::unordered_set<Connection*> connections;
+  std::list<Connection*> unknown;  // of these, those that are nobody's; oldest first
+  std::map<std::string, std::int64_t> of_user;
   bool stopped = false;
 
   void accept();
+  void make_room(std::size_t limit);
   void stop();
 };
 
@@ -59,10 +65,27 @@ struct HttpServer::Impl : std::enable_shared_from_this<HttpServer::Impl> {
 class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connection> {
  public:
   Connection(std::shared_ptr<Impl> server, Socket socket)
-      : server_(std::move(server)), stream_(std::move(socket)) {
+      : server_(std::move(server)),
+        stream_(std::move(socket)),
+        client_(address_of(stream_.socket())) {
     server_->connections.insert(this);
+    server_->unknown.push_back(this);
+    place_ = std::prev(server_->unknown.end());
   }
-  ~Connection() { server_->connections.erase(this); }
+  ~Connection() {
+    leave();
+    server_->connections.erase(this);
+  }
+
+  bool belongs_to(const std::string& user) {
+    if (place_ == server_->unknown.end() && user_ == user) return true;
+    auto& many = server_->of_user[user];
+    if (many >= tunables().http_connections_per_user) return false;
+    ++many;
+    leave();
+    user_ = user;
+    return true;
+  }
 
   void read() {
     parser_.emplace();
@@ -75,6 +98,14 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
                               self->read_body();
                             });
   }
+
+  // Closed, and off the books before its last operation has noticed.
+  void give_up_place() {
+    leave();
+    server_->connections.erase(this);
+  }
+
+  MonoTime since() const { return since_; }
 
   void close() {
     error_code ignored;
@@ -99,6 +130,27 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
  private:
   const Tunables& tunables() const { return server_->runtime.tunables(); }
 
+  static std::string address_of(const Socket& socket) {
+    error_code error;
+    const auto remote = socket.remote_endpoint(error);
+    if (error) return {};
+    if (remote.protocol().family() == AF_UNIX) return "unix";
+    asio::ip::tcp::endpoint tcp;
+    tcp.resize(remote.size());
+    std::memcpy(tcp.data(), remote.data(), remote.size());
+    return tcp.address().to_string();
+  }
+  // Out of the account it is on.
+  void leave() {
+    if (place_ != server_->unknown.end()) {
+      server_->unknown.erase(place_);
+      place_ = server_->unknown.end();
+    } else if (const auto found = server_->of_user.find(user_);
+               found != server_->of_user.end() && --found->second == 0) {
+      server_->of_user.erase(found);
+    }
+  }
+
   void read_body() {
     if (!beast::iequals(parser_->get()[http::field::expect], "100-continue")) return read_rest();
     out_ = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -120,6 +172,10 @@ class HttpServer::Impl::Connection : public std::enable_shared_from_this<Connect
 
   std::shared_ptr<Impl> server_;
   beast::basic_stream<Protocol> stream_;
+  const std::string client_;
+  const MonoTime since_ = server_->runtime.now();
+  std::string user_;                        // of whom it is
+  std::list<Connection*>::iterator place_;  // among those that are nobody's; end(): somebody's
   beast::flat_buffer buffer_;
   std::optional<http::request_parser<http::string_body>> parser_;
   std::string out_;
@@ -150,6 +206,12 @@ class HttpServer::Impl::Connection::Responder final
       : connection_(std::move(connection)), keep_open_(keep_open), head_only_(head_only) {}
   ~Responder() override {
     if (state_ == State::kOpen) connection_->close();
+  }
+
+  bool belongs_to(const std::string& user) override {
+    if (connection_->belongs_to(user)) return true;
+    keep_open_ = false;
+    return false;
   }
 
   void reply(int status, std::string_view content_type, std::string body) override {
@@ -249,6 +311,7 @@ void HttpServer::Impl::Connection::handle() {
   request.authorization = std::string(message[http::field::authorization]);
   request.content_type = std::string(message[http::field::content_type]);
   request.body = std::move(message.body());
+  request.client = client_;
   stream_.expires_never();  // the handler's own deadline rules from here
   server_->handler(std::move(request),
                    std::make_shared<Responder>(shared_from_this(), message.keep_alive(),
@@ -262,6 +325,7 @@ void HttpServer::Impl::accept() {
       const auto limit = static_cast<std::size_t>(self->runtime.tunables().http_connections_max);
       error_code ignored;  // a Unix socket has no such option
       socket.set_option(asio::ip::tcp::no_delay(true), ignored);
+      self->make_room(limit);
       if (self->connections.size() >= limit)
         self->log.warning(
             "an HTTP connection was closed: {} are open already "
@@ -277,6 +341,17 @@ void HttpServer::Impl::accept() {
       if (!self->stopped) self->accept();
     });
   });
+}
+
+// A flood of connections that say nothing must end with them, not with those who come to work.
+void HttpServer::Impl::make_room(std::size_t limit) {
+  const auto most = static_cast<std::size_t>(runtime.tunables().http_connections_unknown);
+  if (unknown.empty() || (unknown.size() < most && connections.size() < limit)) return;
+  auto* oldest = unknown.front();
+  // Of many that come at once each gets the time to say who it is.
+  if (connections.size() < limit && runtime.now() - oldest->since() < kGrace) return;
+  oldest->close();
+  oldest->give_up_place();
 }
 
 void HttpServer::Impl::stop() {

@@ -2,6 +2,9 @@
 // Keep-alive, limits on header, body, idle time and connections; a request that is not HTTP gets
 // 400 and never reaches the handler.
 //
+// Connections: nobody can lock out others by holding many. Those that are nobody's yet are few, and
+// a new one closes the oldest of them; a user has at most so many.
+//
 // Threading: everything runs on the RealRuntime's strand; the handler may answer at once or later,
 // from the strand.
 #pragma once
@@ -24,6 +27,7 @@ struct HttpRequest {
   std::string authorization;
   std::string content_type;
   std::string body;
+  std::string client;  // address it came from; "unix": of this machine
 };
 
 // The answer to one request. Exactly one of: reply(); or start_stream(), any number of write(),
@@ -31,6 +35,9 @@ struct HttpRequest {
 class HttpResponder {
  public:
   virtual ~HttpResponder() = default;
+  // The connection is this user's from now on. False: the user has as many as are allowed; answer
+  // that, and the connection is closed.
+  virtual bool belongs_to(const std::string& user) = 0;
   virtual void reply(int status, std::string_view content_type, std::string body) = 0;
 
   // Chunked transfer. write() queues; false: the client is gone, or more than `queue_max` pieces

@@ -14,6 +14,7 @@
 #include "compile/intent.h"
 #include "model/json.h"
 #include "server/server.h"
+#include "server/sim_audit_log.h"
 #include "store/sim/sim_store.h"
 
 namespace penstock::testing {
@@ -119,13 +120,15 @@ class World {
   // kill -9, and a new server on the same disk.
   void crash() {
     server.reset();
+    audit_log.reset();
     store.reset();
     runtime.reset();
   }
   void boot() {
     runtime = std::make_unique<SimRuntime>(clock, tunables_);
     store = std::make_unique<SimStore>(*runtime, disk);
-    server = std::make_unique<Server>(*runtime, log, *store);
+    audit_log = std::make_unique<SimAuditLog>(*runtime, audit_paper);
+    server = std::make_unique<Server>(*runtime, log, *store, *audit_log);
     std::optional<Status> started;
     server->start(
         [this](const std::string& secret) -> Status {
@@ -162,7 +165,7 @@ class World {
 
   // --- calls, run to their end
   template <typename Response, typename Request>
-  Result<Response> call(void (Api::*method)(std::string, Request, Api::Done<Response>),
+  Result<Response> call(void (Api::*method)(Caller, Request, Api::Done<Response>),
                         std::decay_t<Request> request, std::optional<std::string> secret = {}) {
     std::optional<Result<Response>> answer;
     (server->api().*method)(secret.value_or(admin), std::move(request),
@@ -265,6 +268,8 @@ class World {
   NullLog log;
   std::unique_ptr<SimRuntime> runtime;
   std::unique_ptr<SimStore> store;
+  SimAuditPaper audit_paper;
+  std::unique_ptr<SimAuditLog> audit_log;
   std::unique_ptr<Server> server;
   std::map<std::string, std::unique_ptr<FakeHost>> hosts;
   std::string admin;
