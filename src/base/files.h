@@ -6,6 +6,7 @@
 // Threading: called on the strand; `done` runs on the strand, never within the call.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -13,6 +14,11 @@
 #include "base/error.h"
 
 namespace penstock {
+
+// Of a file system.
+struct DiskSpace {
+  std::int64_t free_bytes = 0, all_bytes = 0;  // free: for programs that are not root's
+};
 
 class Files {
  public:

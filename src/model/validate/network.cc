@@ -14,6 +14,29 @@ struct Parsed {
   std::string field;
 };
 
+// What no network can use: packets to it mean something else on every host.
+struct Special {
+  const char* prefix;
+  const char* what;
+};
+constexpr Special kSpecial[] = {
+    {"0.0.0.0/8", "\"this network\" (RFC 1122 section 3.2.1.3)"},
+    {"127.0.0.0/8", "loopback (RFC 1122 section 3.2.1.3)"},
+    {"224.0.0.0/4", "multicast (RFC 5771)"},
+    {"240.0.0.0/4", "reserved (RFC 1112 section 4)"},
+    {"::/64", "unspecified, loopback and embedded IPv4 (RFC 4291 section 2.5)"},
+    {"fe80::/10", "link-local (RFC 4291 section 2.5.6): every NIC has such an address anyway"},
+    {"ff00::/8", "multicast (RFC 4291 section 2.7)"},
+};
+
+void check_special(const IpPrefix& prefix, const std::string& at, Problems& problems) {
+  for (const auto& special : kSpecial)
+    if (prefix.overlaps(*IpPrefix::parse(special.prefix)))
+      return problems.add(
+          at, fmt::format("{} overlaps {}: {}", prefix.text(), special.prefix, special.what),
+          "for example 10.0.0.0/16 or fd00::/64");
+}
+
 void check_gateway(const IpPrefix& prefix, const v1::Subnet& subnet, const std::string& at,
                    Problems& problems) {
   if (subnet.gateway().empty()) return;
@@ -41,6 +64,7 @@ std::vector<Parsed> check_subnets(const v1::VirtualNetwork& network, Problems& p
       problems.add(field_path(at, "cidr"), prefix.error());
       continue;
     }
+    check_special(*prefix, field_path(at, "cidr"), problems);
     for (const auto& other : out)
       if (prefix->overlaps(other.prefix))
         problems.add(field_path(at, "cidr"), fmt::format("{} overlaps {} of {}", prefix->text(),

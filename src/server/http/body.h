@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/http/http_server.h"
 #include "model/json.h"
-#include "server/http/http_server.h"
 
 namespace penstock {
 

@@ -241,6 +241,22 @@ bool Gateway::special(const ExchangePtr& exchange) {
       api_.status(exchange->from, {}, Exchange::to<v1::StatusResponse>(exchange));
     return true;
   }
+  if (is({"metrics"})) {
+    if (!need("GET")) return true;
+    if (const auto text = api_.metrics(exchange->from))
+      exchange->responder->reply(200, kMetricsType, *text);
+    else
+      exchange->refuse(text.error());
+    return true;
+  }
+  if (is({"v1:check"})) {
+    v1::CheckRequest request;
+    for (const auto& [name, value] : exchange->url.query)
+      if (name == "names") request.add_names(value);
+    if (need("GET") && good(exchange->known({"names"}, false)))
+      api_.check(exchange->from, request, Exchange::to<v1::CheckResponse>(exchange));
+    return true;
+  }
   if (is({"v1:whoami"})) {
     if (need("GET") && good(exchange->known({}, false)))
       api_.who_am_i(exchange->from, {}, Exchange::to<v1::WhoAmIResponse>(exchange));

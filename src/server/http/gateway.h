@@ -5,9 +5,9 @@
 #include <memory>
 #include <string>
 
+#include "base/http/http_server.h"
 #include "base/log.h"
 #include "server/api.h"
-#include "server/http/http_server.h"
 #include "server/http/url.h"
 
 namespace penstock {

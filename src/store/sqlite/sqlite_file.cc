@@ -54,7 +54,9 @@ Result<SqliteFile> SqliteFile::open(const std::string& path, const std::string& 
   const auto in_path = [&](Error error) {
     return std::unexpected(std::move(error).in(fmt::format("open store {}", path)));
   };
-  auto lock = FileLock::take(path + ".lock");
+  auto lock = FileLock::take(
+      path + ".lock",
+      "only one server may use a store: stop the other one, or give this one its own");
   if (!lock) return in_path(std::move(lock).error());
   SqliteFile file(path, tunables, std::move(*lock));
   if (auto status = file.connect(new_incarnation); !status)

@@ -16,9 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "base/linux/file_lock.h"
 #include "base/tunables.h"
 #include "store/sqlite/database.h"
-#include "store/sqlite/file_lock.h"
 #include "store/store.h"
 #include "store/watch_hub.h"
 

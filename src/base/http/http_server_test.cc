@@ -1,6 +1,6 @@
 // The HTTP server on a real socket of the loopback: what is right is answered, what is garbage does
 // no harm.
-#include "server/http/http_server.h"
+#include "base/http/http_server.h"
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -20,12 +20,18 @@ class HttpServerTest : public ::testing::Test {
   HttpServerTest() {
     tunables.api_request_max_bytes = 10'000;
     tunables.http_idle_ms = 2'000;
+    tunables.http_connections_max = 100;
+    tunables.http_connections_unknown = 20;
+    tunables.http_connections_per_user = 30;
     runtime = std::make_unique<RealRuntime>(tunables);
     server = std::make_unique<HttpServer>(
         *runtime, log,
         [this](HttpRequest request, std::shared_ptr<HttpResponder> responder) {
           ++handled;
           if (request.target == "/drop") return;
+          // Tokens of this test: the user's name.
+          if (!request.authorization.empty() && !responder->belongs_to(request.authorization))
+            return responder->reply(429, "text/plain", "too many");
           if (request.target == "/stream") {
             responder->start_stream("text/plain", 10, nullptr);
             for (const auto* piece : {"one\n", "two\n"}) responder->write(piece);
@@ -47,8 +53,7 @@ class HttpServerTest : public ::testing::Test {
     thread.join();
   }
 
-  // Sends the bytes, closes the sending half, reads everything.
-  std::string exchange(const std::string& bytes, bool half_close = true) {
+  int connected() const {
     const int socket = ::socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;
@@ -57,6 +62,12 @@ class HttpServerTest : public ::testing::Test {
     EXPECT_EQ(connect(socket, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
     const timeval limit{5, 0};
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    return socket;
+  }
+
+  // Sends the bytes, closes the sending half, reads everything.
+  std::string exchange(const std::string& bytes, bool half_close = true) {
+    const int socket = connected();
     for (std::size_t sent = 0; sent < bytes.size();) {
       const auto n = ::send(socket, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
       if (n <= 0) break;
@@ -116,6 +127,42 @@ TEST_F(HttpServerTest, GarbageIsRefusedAndDoesNoHarm) {
   }
   EXPECT_EQ(exchange("GET /alive HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").substr(0, 12),
             "HTTP/1.1 200");
+}
+
+TEST_F(HttpServerTest, WhoSaysNothingLocksNobodyOut) {
+  std::vector<int> flood;
+  for (int i = 0; i < 400; ++i) {
+    flood.push_back(connected());
+    if (i % 40 == 39) std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(
+        exchange("GET /work HTTP/1.1\r\nHost: x\r\nAuthorization: ann\r\nConnection: close\r\n\r\n")
+            .substr(0, 12),
+        "HTTP/1.1 200");
+  for (const int one : flood) close(one);
+}
+
+TEST_F(HttpServerTest, AUserHasSoManyConnectionsAndOthersTheirs) {
+  std::vector<int> held;
+  const auto ask = [&](const std::string& user) {
+    held.push_back(connected());
+    const auto request = "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: " + user + "\r\n\r\n";
+    EXPECT_GT(::send(held.back(), request.data(), request.size(), MSG_NOSIGNAL), 0);
+    char answer[12] = {};
+    return recv(held.back(), answer, sizeof answer, MSG_WAITALL) == sizeof answer
+               ? std::string(answer, sizeof answer)
+               : std::string("closed");
+  };
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(ask("ann"), "HTTP/1.1 200") << i;
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(ask("ann"), "HTTP/1.1 429");
+  EXPECT_EQ(ask("bob"), "HTTP/1.1 200");
+  // What is closed counts no more.
+  for (int i = 0; i < 30; ++i) close(held[static_cast<std::size_t>(i)]);
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  EXPECT_EQ(ask("ann"), "HTTP/1.1 200");
+  for (std::size_t i = 30; i < held.size(); ++i) close(held[i]);
 }
 
 TEST_F(HttpServerTest, AHandlerThatDropsTheRequestClosesTheConnection) {

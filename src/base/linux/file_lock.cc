@@ -1,4 +1,4 @@
-#include "store/sqlite/file_lock.h"
+#include "base/linux/file_lock.h"
 
 #include <fcntl.h>
 #include <sys/file.h>
@@ -17,7 +17,7 @@ FileLock::~FileLock() {
   if (fd_ >= 0) close(fd_);
 }
 
-Result<FileLock> FileLock::take(const std::string& path) {
+Result<FileLock> FileLock::take(const std::string& path, std::string hint) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return fail_errno(errno, fmt::format("lock {}", path));
   FileLock lock(fd);
@@ -29,7 +29,7 @@ Result<FileLock> FileLock::take(const std::string& path) {
     return fail(Code::kFailedPrecondition,
                 holder > 0 ? fmt::format("{} is held by process {}", path, holder)
                            : fmt::format("{} is held by another process", path),
-                "only one server may use a store: stop the other one, or give this one its own");
+                std::move(hint));
   }
   // Only for people: when the disk is too full for six bytes, the lock still holds.
   const auto pid = fmt::format("{}\n", getpid());
@@ -37,6 +37,16 @@ Result<FileLock> FileLock::take(const std::string& path) {
       ftruncate(fd, 0) == 0 &&
       pwrite(fd, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
   return lock;
+}
+
+Result<FileLock> FileLock::take_folder(const std::string& path, std::string hint) {
+  const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail_errno(errno, fmt::format("lock {}", path));
+  FileLock lock(fd);
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0) return lock;
+  if (errno != EWOULDBLOCK) return fail_errno(errno, fmt::format("lock {}", path));
+  return fail(Code::kFailedPrecondition, fmt::format("{} is held by another process", path),
+              std::move(hint));
 }
 
 }  // namespace penstock

@@ -1,4 +1,4 @@
-#include "server/http/http_server.h"
+#include "base/http/http_server.h"
 
 #include <deque>
 #include <list>
