@@ -14,7 +14,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/http/metrics_page.h"
 #include "base/linux/disk_files.h"
+#include "base/linux/file_lock.h"
+#include "base/linux/process.h"
 #include "base/real_runtime.h"
 #include "host/agent.h"
 #include "host/control/linux/control_socket.h"
@@ -23,6 +26,8 @@
 #include "host/linux/guest_service.h"
 #include "host/linux/linux_kernel.h"
 #include "host/linux/ring_reader.h"
+#include "host/linux/underlay_probe.h"
+#include "host/metrics.h"
 #include "host/netns/netns_hypervisor.h"
 
 namespace {
@@ -38,7 +43,8 @@ struct Options {
   std::string bpffs = "/sys/fs/bpf/penstock";
   std::vector<std::string> set;
   std::string log_level = "info";
-  bool cleanup = false;
+  std::string metrics;  // ADDRESS:PORT; empty: not served
+  bool insecure_listen = false, cleanup = false;
   int ready_fd = -1;
 };
 
@@ -75,6 +81,19 @@ Result<std::string> read_token(const std::string& path) {
 Status make_folder(const std::string& path) {
   if (::mkdir(path.c_str(), 0755) == 0 || errno == EEXIST) return {};
   return fail_errno(errno, "make " + path);
+}
+
+// Two agents on one state or one switch would undo each other's work. Held until the process ends.
+Result<std::vector<FileLock>> take_locks(const Options& options) {
+  std::vector<FileLock> locks;
+  locks.push_back(PENSTOCK_TRY(FileLock::take(options.state + "/lock",
+                                              "another penstock-hostd runs with this --state: stop "
+                                              "it, or give this one folders of its own")));
+  locks.push_back(PENSTOCK_TRY(FileLock::take_folder(
+      options.bpffs,
+      "another penstock-hostd runs the switch pinned there: stop it, or give this one a --bpffs of "
+      "its own")));
+  return locks;
 }
 
 // A folder of its own: --bpffs may be the root of a mount, which cannot be removed.
@@ -131,6 +150,8 @@ int run(const Options& options) {
     const auto done = Cleanup(runtime, log, options).run();
     return done ? 0 : stopped(log, done.error());
   }
+  const auto locks = take_locks(options);
+  if (!locks) return stopped(log, locks.error());
   const auto token = read_token(options.token_file);
   if (!token) return stopped(log, token.error());
 
@@ -164,6 +185,16 @@ int run(const Options& options) {
       kernel->programs().open_events([&](const ps_event& event) { agent.flow_seen(event); });
   if (!events) return stopped(log, events.error());
   const RingReader flow_events(runtime, log, "logged flows", std::move(*events));
+  UnderlayProbe underlay(runtime);
+  agent.probe_by(
+      [&](const v1::ProbeOrder& order, auto done) { underlay.probe(order, std::move(done)); });
+  MetricsPage metrics(runtime, log, [&] {
+    const auto events = kernel->programs().counters();
+    return host_metrics(agent, *kernel, runtime.tunables(),
+                        events.value_or(std::vector<std::uint64_t>()), resident_bytes());
+  });
+  if (const auto served = metrics.listen(options.metrics, options.insecure_listen); !served)
+    return stopped(log, served.error());
   const auto control = ControlSocket::listen(
       runtime, log, options.run + "/hostd.sock",
       [&](std::string_view request) { return answer(agent, *kernel, request).dump(); });
@@ -206,6 +237,10 @@ int main(int argc, char** argv) {
   app.add_option("--bpffs", options.bpffs, "folder on a bpffs for pinned maps and programs")
       ->capture_default_str();
   app.add_option("--set", options.set, "tunable=value, may be repeated");
+  app.add_option("--listen-metrics", options.metrics,
+                 "ADDRESS:PORT of Prometheus metrics; not given: not served");
+  app.add_flag("--insecure-listen", options.insecure_listen,
+               "allow metrics on addresses other than loopback, without encryption");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->capture_default_str();
   app.add_flag("--cleanup", options.cleanup, "remove everything this host's agent owns, and end");

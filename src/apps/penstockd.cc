@@ -13,6 +13,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
+#include "base/http/listen_address.h"
+#include "base/http/metrics_page.h"
+#include "base/linux/process.h"
 #include "base/real_runtime.h"
 #include "server/grpc/grpc_server.h"
 #include "server/http/gateway.h"
@@ -29,40 +32,11 @@ struct Options {
   std::string http = "127.0.0.1:7780", grpc = "127.0.0.1:7781";
   std::vector<std::string> set;
   std::string log_level = "info";
+  std::string metrics;  // empty: not served
   bool insecure_listen = false;
   bool restored = false;
   int ready_fd = -1;
 };
-
-struct Address {
-  std::string host;
-  std::uint16_t port = 0;
-  std::string path;  // of a Unix socket instead
-};
-Result<Address> parse_address(const std::string& text, bool insecure) {
-  Address address;
-  if (text.starts_with("unix:")) {
-    address.path = text.substr(5);
-    return address;
-  }
-  const auto colon = text.rfind(':');
-  if (colon == text.npos)
-    return fail(Code::kInvalidArgument, "\"" + text + "\" is not ADDRESS:PORT");
-  address.host = text.substr(0, colon);
-  if (address.host.size() > 2 && address.host.front() == '[')
-    address.host = address.host.substr(1, address.host.size() - 2);
-  char* end = nullptr;
-  const auto port = std::strtoul(text.c_str() + colon + 1, &end, 10);
-  if (*end != 0 || end == text.c_str() + colon + 1 || port > 65535)
-    return fail(Code::kInvalidArgument, "\"" + text + "\" is not ADDRESS:PORT");
-  address.port = static_cast<std::uint16_t>(port);
-  const bool loopback = address.host == "::1" || address.host.starts_with("127.");
-  if (!loopback && !insecure)
-    return fail(Code::kFailedPrecondition,
-                address.host + " is not a loopback address, and transport is not encrypted yet",
-                "--insecure-listen allows it on networks you trust");
-  return address;
-}
 
 Status write_secret(const std::string& path, const std::string& secret) {
   // A file of its own right from the start: never readable by others, not even for a moment.
@@ -99,9 +73,9 @@ int run(const Options& options) {
   Tunables tunables;
   for (const auto& assignment : options.set)
     if (const auto status = tunables.set(assignment); !status) return stopped(log, status.error());
-  const auto http_at = parse_address(options.http, options.insecure_listen);
+  const auto http_at = parse_listen_address(options.http, options.insecure_listen);
   if (!http_at) return stopped(log, http_at.error());
-  const auto grpc_at = parse_address(options.grpc, options.insecure_listen);
+  const auto grpc_at = parse_listen_address(options.grpc, options.insecure_listen);
   if (!grpc_at) return stopped(log, grpc_at.error());
   if (mkdir(options.data.c_str(), 0700) != 0 && errno != EEXIST)
     return stopped(log, fail_errno(errno, "make " + options.data).error());
@@ -117,6 +91,9 @@ int run(const Options& options) {
   auto audit = open_audit_file(runtime, options.data + "/audit.log");
   if (!audit) return stopped(log, audit.error());
   Server server(runtime, log, **store, **audit);
+  server.api().resident_bytes = resident_bytes;
+  server.api().disk_space_by([&] { return disk_space(options.data); });
+  MetricsPage metrics(runtime, log, [&] { return std::as_const(server.api()).metrics(); });
   Gateway gateway(runtime, server.api());
   HttpServer http(
       runtime, log,
@@ -138,6 +115,7 @@ int run(const Options& options) {
     PENSTOCK_CHECK(std::move(status));
     PENSTOCK_CHECK(http_at->path.empty() ? http.listen(http_at->host, http_at->port)
                                          : http.listen_unix(http_at->path));
+    PENSTOCK_CHECK(metrics.listen(options.metrics, options.insecure_listen));
     PENSTOCK_CHECK(grpc.listen(grpc_at->host, grpc_at->port));
     const auto http_text =
         http_at->path.empty() ? fmt::format("{}:{}", http_at->host, http.port()) : options.http;
@@ -181,6 +159,8 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--listen-grpc", options.grpc, "ADDRESS:PORT of gRPC; port 0: any")
       ->capture_default_str();
+  app.add_option("--listen-metrics", options.metrics,
+                 "ADDRESS:PORT of Prometheus metrics, without a token; not given: not served");
   app.add_option("--set", options.set, "tunable=value, may be repeated");
   app.add_option("--log-level", options.log_level, "debug, info, warning or error")
       ->capture_default_str();

@@ -93,6 +93,7 @@ v1::Heartbeat Agent::heartbeat() const {
 
 void Agent::received(const v1::ServerMessage& message) {
   if (message.has_trace()) return tracer_->take(message.trace());
+  if (message.has_probe()) return probe(message.probe());
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:
@@ -113,6 +114,19 @@ void Agent::received(const v1::ServerMessage& message) {
   holding_ = false;
   persist_soon();
   carry_out(acceptance.changed);
+}
+
+void Agent::probe(const v1::ProbeOrder& order) {
+  if (probe_)
+    return probe_(order, [this](const v1::ProbeReport& report) { session_->send(report); });
+  v1::ProbeReport report;
+  report.set_id(order.id());
+  for (const auto& vtep : order.vteps()) {
+    auto& answer = *report.add_answers();
+    answer.set_vtep(vtep);
+    answer.set_problem("this agent cannot ping");
+  }
+  session_->send(report);
 }
 
 void Agent::carry_out(const std::vector<std::string>& changed) {

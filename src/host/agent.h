@@ -44,6 +44,10 @@ class Agent {
     reconciler_->observe_ports(std::move(observer));
   }
 
+  // Who pings other hosts when the server asks; without it the agent says that it cannot.
+  using Probe = std::function<void(const v1::ProbeOrder&, std::function<void(v1::ProbeReport)>)>;
+  void probe_by(Probe probe) { probe_ = std::move(probe); }
+
   // A rule with `log` decided about a flow.
   void flow_seen(const ps_event& event) { flow_log_->seen(event); }
 
@@ -60,6 +64,7 @@ class Agent {
   v1::Hello hello() const;
   v1::Heartbeat heartbeat() const;
   void received(const v1::ServerMessage&);
+  void probe(const v1::ProbeOrder&);
   void carry_out(const std::vector<std::string>& changed);
   void acknowledge(bool with_digest);
   void persist_soon();
@@ -76,6 +81,7 @@ class Agent {
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Tracer> tracer_;
 
+  Probe probe_;
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once
   bool full_came_ = false;    // and is not acknowledged

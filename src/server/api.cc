@@ -10,6 +10,7 @@
 #include "server/handlers/patch.h"
 #include "server/handlers/resources.h"
 #include "server/handlers/system.h"
+#include "server/metrics.h"
 
 namespace penstock {
 
@@ -20,6 +21,8 @@ struct Api::Answered {
   v1::WriteOutcome outcome;  // of the whole: revision, rollout, warnings
   std::shared_ptr<const Message> request;
   std::string client;
+  // What the audit log was told already.
+  std::vector<Result<ItemOutcome>> foreseen;
 };
 
 template <typename Response>
@@ -45,6 +48,11 @@ namespace {
 
 // Of a caller whose token is good for nobody.
 constexpr std::string_view kNobody = "anonymous";
+
+bool same(const Result<ItemOutcome>& a, const Result<ItemOutcome>& b) {
+  if (!a || !b) return !a && !b && a.error() == b.error();
+  return a->revision == b->revision && a->committed == b->committed && a->replayed == b->replayed;
+}
 
 const v1::WriteOptions* options_of(const Message& request) {
   const auto* field = request.GetDescriptor()->FindFieldByName("options");
@@ -79,12 +87,14 @@ ReadContext Api::reading(const Identity& who) const {
 // --- reads
 
 void Api::get(Caller from, const v1::GetRequest& request, Done<v1::Object> done) {
+  done = counted("Get", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(get_object(reading(*who), request));
 }
 
 void Api::list(Caller from, const v1::ListRequest& request, Done<v1::ListResponse> done) {
+  done = counted("List", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(list_objects(reading(*who), pages_, parts_.runtime.wall(), request));
@@ -98,18 +108,21 @@ Result<std::uint64_t> Api::watch(Caller from, const v1::WatchRequest& request, W
 
 void Api::list_entries(Caller from, const v1::ListCatalogRequest& request,
                        Done<v1::ListCatalogResponse> done) {
+  done = counted("ListEntries", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(list_catalog(reading(*who), request));
 }
 
 void Api::explain(Caller from, const v1::ExplainRequest& request, Done<v1::ExplainResponse> done) {
+  done = counted("Explain", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   done(explain_object(reading(*who), parts_.sessions, parts_.compiler, request));
 }
 
 void Api::status(Caller from, const v1::StatusRequest&, Done<v1::StatusResponse> done) {
+  done = counted("Status", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   auto response = server_status(reading(*who), parts_.sessions);
@@ -121,12 +134,38 @@ void Api::status(Caller from, const v1::StatusRequest&, Done<v1::StatusResponse>
 }
 
 void Api::trace(Caller from, const v1::TraceRequest& request, Done<v1::Trace> done) {
+  done = counted("Trace", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   parts_.traces.trace(*who, request, std::move(done));
 }
 
+void Api::check(Caller from, const v1::CheckRequest& request, Done<v1::CheckResponse> done) {
+  done = counted("Check", std::move(done));
+  const auto who = caller(from);
+  if (!who) return done(std::unexpected(who.error()));
+  parts_.checks.check(*who, request, std::move(done));
+}
+
+void Api::answered(std::string_view method, std::string_view code) {
+  ++answers_[{std::string(method), std::string(code)}];
+}
+
+Result<std::string> Api::metrics(const Caller& from) {
+  const auto who = PENSTOCK_TRY(caller(from));
+  if (!who.administrator())
+    return fail(Code::kPermissionDenied, "metrics are for administrators",
+                "see your roles: penstock auth whoami");
+  return metrics();
+}
+
+std::string Api::metrics() const {
+  return server_metrics({parts_.engine, parts_.sessions, parts_.watches, parts_.audit, version,
+                         answers_, resident_bytes ? resident_bytes() : 0});
+}
+
 void Api::who_am_i(Caller from, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
+  done = counted("WhoAmI", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
   v1::WhoAmIResponse response;
@@ -201,6 +240,12 @@ void Api::write(const Caller& from, std::shared_ptr<const Request> request, std:
       write.before = write.change == v1::WriteOutcome::UPDATED ? snapshot.find(write.key) : nullptr;
       return planned;
     });
+  engine_request.foreseen = [this, call](const std::vector<Result<ItemOutcome>>& outcomes) {
+    auto& answered = call->answered;
+    if (!answered.foreseen.empty()) return;
+    answered.foreseen = outcomes;
+    for (std::size_t i = 0; i < outcomes.size(); ++i) audit(answered, outcomes[i], i);
+  };
   engine_request.done = [this, call](std::vector<Result<ItemOutcome>> outcomes) {
     finish(call, std::move(outcomes));
   };
@@ -247,7 +292,8 @@ void Api::finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOu
       write.secret.clear();
     }
     record(answered.who, write, outcome);
-    audit(answered, outcome, i);
+    const bool told = i < answered.foreseen.size() && same(answered.foreseen[i], outcome);
+    if (!told) audit(answered, outcome, i);
     if (!outcome) continue;
     revision = std::max(revision, outcome->revision);
     for (const auto& warning : write.warnings) answered.outcome.add_warnings(warning);
@@ -423,6 +469,7 @@ void Api::write_one(const Caller& from, Request request, Plan plan, Done<v1::Put
 }
 
 void Api::put(Caller from, v1::PutRequest request, Done<v1::PutResponse> done) {
+  done = counted("Put", std::move(done));
   write_one(
       from, std::move(request),
       [](const PlanContext& context, const v1::PutRequest& put, Write& write) -> Result<Planned> {
@@ -434,10 +481,12 @@ void Api::put(Caller from, v1::PutRequest request, Done<v1::PutResponse> done) {
 }
 
 void Api::patch(Caller from, v1::PatchRequest request, Done<v1::PutResponse> done) {
+  done = counted("Patch", std::move(done));
   write_one(from, std::move(request), plan_patch, std::move(done));
 }
 
 void Api::erase(Caller from, v1::DeleteRequest request, Done<v1::DeleteResponse> done) {
+  done = counted("Delete", std::move(done));
   auto shared = std::make_shared<const v1::DeleteRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_delete(context, *shared, write);
@@ -457,6 +506,7 @@ void Api::erase(Caller from, v1::DeleteRequest request, Done<v1::DeleteResponse>
 }
 
 void Api::batch(Caller from, v1::BatchRequest request, Done<v1::BatchResponse> done) {
+  done = counted("Batch", std::move(done));
   const auto most = parts_.runtime.tunables().api_batch_max_items;
   auto shared = std::make_shared<const v1::BatchRequest>(std::move(request));
   if (shared->items_size() > most) {
@@ -502,6 +552,7 @@ void Api::batch(Caller from, v1::BatchRequest request, Done<v1::BatchResponse> d
 }
 
 void Api::enable(Caller from, v1::EnableRequest request, Done<v1::EnableResponse> done) {
+  done = counted("Enable", std::move(done));
   auto shared = std::make_shared<const v1::EnableRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_enable(context, *shared, write);
@@ -523,6 +574,7 @@ void Api::enable(Caller from, v1::EnableRequest request, Done<v1::EnableResponse
 }
 
 void Api::disable(Caller from, v1::DisableRequest request, Done<v1::DisableResponse> done) {
+  done = counted("Disable", std::move(done));
   auto shared = std::make_shared<const v1::DisableRequest>(std::move(request));
   std::vector<Item> items{[shared](const PlanContext& context, Write& write) {
     return plan_disable(context, *shared, write);
@@ -542,10 +594,12 @@ void Api::disable(Caller from, v1::DisableRequest request, Done<v1::DisableRespo
 }
 
 void Api::add_to_draft(Caller from, v1::AddToDraftRequest request, Done<v1::PutResponse> done) {
+  done = counted("AddToDraft", std::move(done));
   write_one(from, std::move(request), plan_add_to_draft, std::move(done));
 }
 
 void Api::submit(Caller from, v1::SubmitDefinitionRequest request, Done<v1::PutResponse> done) {
+  done = counted("Submit", std::move(done));
   write_one(from, std::move(request), plan_submit, std::move(done));
 }
 

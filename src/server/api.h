@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "penstock/v1/api.pb.h"
 #include "server/audit.h"
+#include "server/checks.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
 #include "server/replays.h"
@@ -33,6 +34,7 @@ struct ApiParts {
   Journal& journal;
   Audit& audit;
   Traces& traces;
+  Checks& checks;
   const StepKinds& step_kinds;
 };
 
@@ -46,9 +48,16 @@ class Api {
   // What Status says about the server itself.
   std::string version = "0.1.0";
   std::string listening;
+  // What the process knows of itself.
+  std::function<std::int64_t()> resident_bytes;
+  void disk_space_by(std::function<Result<DiskSpace>()> ask) {
+    parts_.checks.disk_space = std::move(ask);
+  }
 
   // Whose token it is; empty: nobody's. Nothing is noted.
   std::string user_of(const Caller&) const;
+  // An answer was given: counted by method and code ("ok", or of the error).
+  void answered(std::string_view method, std::string_view code);
 
   // Resources
   void get(Caller, const v1::GetRequest&, Done<v1::Object>);
@@ -69,6 +78,12 @@ class Api {
   // System
   void explain(Caller, const v1::ExplainRequest&, Done<v1::ExplainResponse>);
   void status(Caller, const v1::StatusRequest&, Done<v1::StatusResponse>);
+  // Answers when the hosts have, or at probe_deadline_ms.
+  void check(Caller, const v1::CheckRequest&, Done<v1::CheckResponse>);
+  // For administrators: what the server counts, as Prometheus reads it.
+  Result<std::string> metrics(const Caller&);
+  // The same for a listener of its own, where whoever reaches it may read.
+  std::string metrics() const;
   // A packet's way; answers when it is known or the deadline has passed.
   void trace(Caller, const v1::TraceRequest&, Done<v1::Trace>);
   void who_am_i(Caller, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
@@ -80,6 +95,14 @@ class Api {
   struct Call;
 
   Result<Identity> caller(const Caller&);
+  // `done`, which also counts.
+  template <typename T>
+  Done<T> counted(std::string_view method, Done<T> done) {
+    return [this, method, done = std::move(done)](Result<T> result) mutable {
+      answered(method, result ? "ok" : name(result.error().code));
+      done(std::move(result));
+    };
+  }
   ReadContext reading(const Identity& who) const;
 
   // Plans and commits the items, waits when asked, then lets `compose` make the answer.
@@ -102,6 +125,7 @@ class Api {
   ApiParts parts_;
   Pages pages_;
   Replays replays_;
+  std::map<std::pair<std::string, std::string>, std::int64_t, std::less<>> answers_;
 };
 
 }  // namespace penstock

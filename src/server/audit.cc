@@ -100,18 +100,13 @@ void Audit::add(v1::AuditRecord record) {
         record.mutable_request_id(), record.mutable_object()->mutable_kind(),
         record.mutable_object()->mutable_tenant(), record.mutable_object()->mutable_name()})
     shorten(*text, kMostName);
-  auto& labels = *record.mutable_metadata()->mutable_labels();
-  labels["user"] = record.user();
-  labels["action"] = record.action();
-  labels["outcome"] = v1::AuditRecord::Outcome_Name(record.outcome());
-  if (!record.object().kind().empty()) labels["kind"] = record.object().kind();
-  if (!record.object().name().empty()) labels["object"] = record.object().name();
   ++counts_.records;
   turn_.records.push_back(journal_.audit(std::make_unique<v1::AuditRecord>(std::move(record))));
   if (!std::exchange(flush_planned_, true)) runtime_.post([this] { flush(); });
 }
 
 void Audit::when_written(AuditLog::Done done) {
+  if (turn_.records.empty() && in_flight_ == 0) return done(state_);
   turn_.waiting.push_back(std::move(done));
   if (!std::exchange(flush_planned_, true)) runtime_.post([this] { flush(); });
 }
@@ -129,7 +124,9 @@ void Audit::flush() {
   auto turn = std::exchange(turn_, {});
   if (!state_) return written(std::move(turn), state_);  // behind those that are owed
   auto records = turn.records;  // none: what was added before is on its way, and answered first
+  ++in_flight_;
   audit_log_.append(std::move(records), [this, turn = std::move(turn)](Status status) mutable {
+    --in_flight_;
     written(std::move(turn), std::move(status));
   });
 }

@@ -2,6 +2,10 @@
 // becomes an AuditRecord. Records are durable before the request is answered; the newest are kept
 // in the journal, where they are listed and watched.
 //
+// A change is written down beside its commit, not after it: two syncs at a time take hardly longer
+// than one. So the log may tell of a change that a crash kept from happening, never the other way
+// round; one that turned out otherwise has a second record.
+//
 // When the log cannot be written (disk full), what was committed already is answered with a
 // warning and its records are kept and tried again; until they are in, nothing new is changed:
 // `accepts` says why. Reading goes on.
@@ -37,7 +41,8 @@ class Audit {
 
   // Stamps and names it. It goes to the log with all that is added in this turn of the strand.
   void add(v1::AuditRecord);
-  // Runs once what was added so far is durable; the status: or that it is not, and why.
+  // Runs once what was added so far is durable, at once when it is; the status: or that it is not,
+  // and why.
   void when_written(AuditLog::Done);
   // kUnavailable: the log cannot be written, so nothing may be changed.
   Status accepts() const;
@@ -73,6 +78,7 @@ class Audit {
   AuditLog& audit_log_;
   Turn turn_;
   bool flush_planned_ = false;
+  int in_flight_ = 0;                // turns on their way to the log
   std::deque<AuditRecordPtr> owed_;  // could not be written yet
   Status state_;
   std::int64_t lost_now_ = 0;

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 
+#include "base/ensure.h"
 #include "server/snapshot_diff.h"
 
 namespace penstock {
@@ -346,7 +347,29 @@ bool Engine::add(Batch& batch, const std::shared_ptr<Pending>& pending, std::siz
 
 // --- committing
 
+void Engine::foresee(Batch& batch) {
+  for (auto& pending : batch.requests) {
+    if (!pending->request.foreseen) continue;
+    std::vector<Result<ItemOutcome>> outcomes;
+    for (const auto& item : pending->items) {
+      if (item.outcome) {
+        outcomes.push_back(*item.outcome);
+      } else if (item.steps.empty()) {
+        ensure(item.foreseen.has_value(), "what has no transaction has its answer");
+        outcomes.push_back(*item.foreseen);
+      } else {
+        const auto& steps = batch.steps;
+        outcomes.push_back(ItemOutcome{.revision = steps[item.steps.back()].revision,
+                                       .first_revision = steps[item.steps.front()].revision,
+                                       .committed = true});
+      }
+    }
+    pending->request.foreseen(outcomes);
+  }
+}
+
 void Engine::commit(std::shared_ptr<Batch> batch) {
+  foresee(*batch);
   if (batch->steps.empty()) return conclude(*batch);
   std::vector<Txn> txns;
   std::vector<std::size_t> which;
@@ -359,7 +382,9 @@ void Engine::commit(std::shared_ptr<Batch> batch) {
     txns.push_back(step.txn);
     which.push_back(i);
   }
-  store_.commit(std::move(txns), [this, batch, which = std::move(which)](auto outcomes) mutable {
+  store_.commit(std::move(txns), [this, batch, which = std::move(which),
+                                  begun = runtime_.now()](auto outcomes) mutable {
+    commit_latency_.add(runtime_.now() - begun);
     committed(std::move(batch), std::move(which), std::move(outcomes));
   });
 }

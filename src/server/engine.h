@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/log.h"
+#include "base/metrics_text.h"
 #include "base/runtime.h"
 #include "model/snapshot.h"
 #include "penstock/v1/host.pb.h"
@@ -61,6 +62,8 @@ class Engine {
     std::string request_id;
     std::vector<Plan> items;
     bool atomic = false;  // one transaction for all items, or none
+    // Called when it goes to the store, with what is foreseen then; again when it was planned anew.
+    std::move_only_function<void(const std::vector<Result<ItemOutcome>>&)> foreseen;
     std::move_only_function<void(std::vector<Result<ItemOutcome>>)> done;
   };
 
@@ -82,6 +85,8 @@ class Engine {
   bool serving() const { return phase_ == Phase::kServing; }
   v1::Position position() const;
   std::int64_t epoch() const { return epoch_; }
+  // From a batch handed to the store to its outcome.
+  const Histogram& commit_latency() const { return commit_latency_; }
 
  private:
   enum class Phase { kLoading, kServing, kReloading, kDeposed };
@@ -94,6 +99,7 @@ class Engine {
   void pump();
   void plan(Batch&, const std::shared_ptr<Pending>&);
   bool add(Batch&, const std::shared_ptr<Pending>&, std::size_t item, const Planned&);
+  static void foresee(Batch&);
   void commit(std::shared_ptr<Batch>);
   void committed(std::shared_ptr<Batch>, std::vector<std::size_t> which, std::vector<TxnOutcome>);
   void conclude(Batch&);
@@ -111,6 +117,7 @@ class Engine {
   Revision epoch_revision_;  // of the epoch's key
   Txn::Compare witness_;     // what the last transaction left behind
   std::deque<std::shared_ptr<Pending>> queue_;
+  Histogram commit_latency_;
 };
 
 }  // namespace penstock

@@ -32,6 +32,17 @@ std::optional<IpAddress> address_of(const std::string& bytes) {
   return address;
 }
 
+// What `-l` chooses by.
+void label_audit(Message& message) {
+  auto& record = static_cast<v1::AuditRecord&>(message);
+  auto& labels = *record.mutable_metadata()->mutable_labels();
+  labels["user"] = record.user();
+  labels["action"] = record.action();
+  labels["outcome"] = v1::AuditRecord::Outcome_Name(record.outcome());
+  if (!record.object().kind().empty()) labels["kind"] = record.object().kind();
+  if (!record.object().name().empty()) labels["object"] = record.object().name();
+}
+
 }  // namespace
 
 MessagePtr Recent::add(std::unique_ptr<Message> object, const std::string& tenant) {
@@ -39,7 +50,14 @@ MessagePtr Recent::add(std::unique_ptr<Message> object, const std::string& tenan
   mutable_metadata_of(*object).set_name(fmt::format("{}{:012}", letter_, next_));
   keep(next_++, *object, tenant);
   MessagePtr shared(std::move(object));
-  if (on_added) on_added(shared);
+  if (on_added && dress_) {
+    const std::shared_ptr<Message> dressed(shared->New());
+    dressed->CopyFrom(*shared);
+    dress_(*dressed);
+    on_added(dressed);
+  } else if (on_added) {
+    on_added(shared);
+  }
   return shared;
 }
 
@@ -82,6 +100,7 @@ std::uint64_t Recent::number_of(std::string_view name) const {
 MessagePtr Recent::object(const std::string& bytes) const {
   auto object = kind_.make();
   object->ParseFromString(bytes);
+  if (dress_) dress_(*object);
   return object;
 }
 
@@ -101,7 +120,8 @@ Journal::Journal(Runtime& runtime)
     : runtime_(runtime),
       events_(runtime, kind_of<v1::Event>(), 'e', &Tunables::events_kept),
       flows_(runtime, kind_of<v1::FlowRecord>(), 'f', &Tunables::flow_records_kept),
-      audit_(runtime, kind_of<v1::AuditRecord>(), 'a', &Tunables::audit_records_kept) {}
+      audit_(runtime, kind_of<v1::AuditRecord>(), 'a', &Tunables::audit_records_kept, label_audit) {
+}
 
 const Recent* Journal::of(const Kind& kind) const {
   if (&kind == &kind_of<v1::Event>()) return &events_;

@@ -22,8 +22,11 @@ namespace penstock {
 class Recent {
  public:
   // Names are `letter` and a number; `most`: how many are kept.
-  Recent(Runtime& runtime, const Kind& kind, char letter, std::int64_t Tunables::*most)
-      : runtime_(runtime), kind_(kind), letter_(letter), most_(most) {}
+  // `dress`: puts into an object that is read what follows from the rest of it, labels say, so that
+  // it takes no room.
+  Recent(Runtime& runtime, const Kind& kind, char letter, std::int64_t Tunables::*most,
+         void (*dress)(Message&) = nullptr)
+      : runtime_(runtime), kind_(kind), letter_(letter), most_(most), dress_(dress) {}
 
   // Names it, keeps it, tells who follows. `tenant`: on whose account.
   MessagePtr add(std::unique_ptr<Message>, const std::string& tenant);
@@ -49,6 +52,7 @@ class Recent {
   const Kind& kind_;
   char letter_;
   std::int64_t Tunables::*most_;
+  void (*dress_)(Message&);
   // By number. Serialized: a message of its own takes seven times the room.
   std::map<std::uint64_t, std::string> objects_;
   std::map<std::string, std::deque<std::uint64_t>, std::less<>> of_tenant_;

@@ -18,8 +18,9 @@ struct Server::Parts {
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
+        checks(runtime, engine, sessions, compiler, audit),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, audit,
-             traces, step_kinds}) {}
+             traces, checks, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -33,6 +34,7 @@ struct Server::Parts {
   Waits waits;
   Watches watches;
   Traces traces;
+  Checks checks;
   Api api;
 };
 
@@ -55,6 +57,9 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
   };
   parts.sessions.on_trace = [&parts](const std::string& host, const v1::TraceReport& report) {
     parts.traces.reported(host, report);
+  };
+  parts.sessions.on_probe = [&parts](const std::string& host, const v1::ProbeReport& report) {
+    parts.checks.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>& items) {

@@ -83,14 +83,15 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kAck:
       return ack(session, message.ack());
     case v1::HostMessage::kHeartbeat:
-      if (session.host)
-        session.host->view.drops = {message.heartbeat().drops().begin(),
-                                    message.heartbeat().drops().end()};
+      if (session.host) heartbeat(session.host->view, message.heartbeat());
       return;
     case v1::HostMessage::kFlowLog:
       return flow_log(session, message.flow_log());
     case v1::HostMessage::kTrace:
       if (session.host && on_trace) on_trace(session.host->name, message.trace());
+      return;
+    case v1::HostMessage::kProbe:
+      if (session.host && on_probe) on_probe(session.host->name, message.probe());
       return;
     default:
       return;  // of a newer host: what we do not know changes nothing
@@ -383,7 +384,9 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
     const auto known = host.view.not_ready.find(item.key());
     if (known == host.view.not_ready.end() || known->second.message() != item.message()) {
       items.push_back(item.key());
-      journal_.event(v1::Event::WARNING, item.reason(), host_key(host.name),
+      // An instance that is being started is on its way, not in trouble.
+      const auto type = item.reason() == "InProgress" ? v1::Event::NORMAL : v1::Event::WARNING;
+      journal_.event(type, item.reason(), host_key(host.name),
                      fmt::format("{}: {}", item.key(), item.message()), "host:" + host.name,
                      revision);
     }
@@ -394,6 +397,21 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
   host.view.not_ready = std::move(not_ready);
   flush(host);
   if (on_progress) on_progress(host.name, items);
+}
+
+void HostSessions::heartbeat(View& view, const v1::Heartbeat& heartbeat) const {
+  const auto now = runtime_.now();
+  const auto seconds = std::chrono::duration<double>(now - view.heartbeat).count();
+  view.drops_per_s.clear();
+  if (view.heartbeat != MonoTime{} && seconds > 0)
+    for (const auto& [reason, packets] : heartbeat.drops()) {
+      const auto before = view.drops.find(reason);
+      const auto more = packets - (before == view.drops.end() ? 0 : before->second);
+      if (more > 0) view.drops_per_s[reason] = static_cast<double>(more) / seconds;
+    }
+  view.heartbeat = now;
+  view.drops = {heartbeat.drops().begin(), heartbeat.drops().end()};
+  view.flows = heartbeat.flows();
 }
 
 // --- what rules log
@@ -436,13 +454,17 @@ bool HostSessions::in_step(std::string_view name) const {
 // --- traces
 
 bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_trace() = order;
+  return this->order(name, std::move(message));
+}
+
+bool HostSessions::order(std::string_view name, v1::ServerMessage message) {
   const auto found = hosts_.find(name);
   if (found == hosts_.end() || !found->second->session) return false;
   auto& host = *found->second;
-  v1::ServerMessage message;
   *message.mutable_position() = engine_.position();
   message.mutable_position()->set_revision(host.last_sent);
-  *message.mutable_trace() = order;
   host.session->channel->send(std::move(message));
   return true;
 }

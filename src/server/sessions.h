@@ -55,6 +55,10 @@ class HostSessions {
     std::string digest;  // of what it holds, by its last ack
     std::int64_t apply_us = 0;
     std::map<std::string, std::int64_t> drops;
+    std::int64_t flows = 0;  // entries of its flow table, by its last heartbeat
+    // Between its last two heartbeats, without those that stood still.
+    std::map<std::string, double> drops_per_s;
+    MonoTime heartbeat{};
     std::map<std::string, v1::NotReady, std::less<>> not_ready;  // by item key
   };
 
@@ -81,6 +85,10 @@ class HostSessions {
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
 
+  // --- probes of the underlay. The position is put in; false: the host has no session.
+  bool order(std::string_view host, v1::ServerMessage);
+  std::function<void(const std::string& host, const v1::ProbeReport&)> on_probe;
+
   // A session that was refused; `host`: the name it came under, `client`: the address.
   std::function<void(const std::string& host, const std::string& client, const Error&)> on_refused;
 
@@ -99,6 +107,7 @@ class HostSessions {
 
   void hello(Session&, const v1::Hello&);
   void ack(Session&, const v1::Ack&);
+  void heartbeat(View&, const v1::Heartbeat&) const;
   void flow_log(Session&, const v1::FlowLog&);
   void send_full(Host&, bool new_incarnation);
   void flush(Host&);

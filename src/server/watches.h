@@ -30,6 +30,7 @@ class Watches {
   // cancel().
   Result<std::uint64_t> watch(std::string secret, const v1::WatchRequest&, Sink, Ended);
   void cancel(std::uint64_t id);
+  std::size_t size() const { return watches_.size(); }
 
   void published(const Publication&);
   void settled();

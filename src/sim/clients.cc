@@ -1,5 +1,6 @@
 #include "sim/clients.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace penstock::sim {
@@ -120,6 +121,13 @@ void Clients::judge(const Operation& operation, const Result<Answer>& answer) {
                     operation.what, outcome.revision(), history_.revision()));
   const bool changed = outcome.change() != v1::WriteOutcome::UNCHANGED &&
                        outcome.change() != v1::WriteOutcome::CHANGE_UNSPECIFIED;
+  const auto& paper = server_.audit_paper.records;
+  if (changed && std::none_of(paper.rbegin(), paper.rend(), [&](const auto& record) {
+        return record->revision() == outcome.revision();
+      }))
+    return verdict_.broken("what is answered is in the audit log",
+                           fmt::format("op {} ({}): revision {}", operation.number, operation.what,
+                                       outcome.revision()));
   if (const auto* rollout = outcome.has_rollout() ? &outcome.rollout() : nullptr;
       changed && rollout && !outcome.deadline_passed() && rollout->applied() == rollout->hosts() &&
       operation.options.wait_applied() && hooks_.applied)

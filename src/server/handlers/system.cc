@@ -1,8 +1,43 @@
 #include "server/handlers/system.h"
 
+#include <algorithm>
+
 #include "server/explain.h"
 
 namespace penstock {
+namespace {
+
+// They say where a packet went, not that something is wrong.
+constexpr std::string_view kConsumed[] = {"own_address", "group_membership", "flood_empty",
+                                          "punted",      "answered",         "flooded"};
+
+// The drops that grow, the fastest first, at most five.
+void add_growing_drops(const Snapshot& snapshot, const HostSessions& sessions,
+                       v1::StatusResponse& response) {
+  std::vector<std::tuple<double, std::string, std::string>> growing;
+  snapshot.each<v1::Host>([&](const v1::Host& host) {
+    const auto& name = host.metadata().name();
+    const auto* view = sessions.view(name);
+    if (!view || !view->connected) return;
+    for (const auto& [reason, per_s] : view->drops_per_s)
+      if (std::ranges::find(kConsumed, reason) == std::end(kConsumed))
+        growing.emplace_back(-per_s, name, reason);
+  });
+  std::ranges::sort(growing);
+  auto& condition = *response.add_conditions();
+  condition.set_type("DropsGrowing");
+  condition.set_status(growing.empty() ? v1::Condition::FALSE : v1::Condition::TRUE);
+  condition.set_reason(growing.empty() ? "None" : "Growing");
+  std::string text;
+  for (std::size_t i = 0; i < std::min<std::size_t>(growing.size(), 5); ++i) {
+    const auto& [rate, host, reason] = growing[i];
+    text += fmt::format("{}{}: {} {:.1f}/s", text.empty() ? "" : ", ", host, reason, -rate);
+  }
+  if (growing.size() > 5) text += fmt::format(", {} more", growing.size() - 5);
+  condition.set_message(text);
+}
+
+}  // namespace
 
 v1::StatusResponse server_status(const ReadContext& context, const HostSessions& sessions) {
   v1::StatusResponse response;
@@ -16,6 +51,7 @@ v1::StatusResponse server_status(const ReadContext& context, const HostSessions&
   for (const auto& kind : kinds())
     if (const auto count = snapshot.count(kind); count > 0)
       (*response.mutable_objects())[kind.plural] = static_cast<int>(count);
+  add_growing_drops(snapshot, sessions, response);
   snapshot.each<v1::Host>([&](const v1::Host& host) {
     const auto& name = host.metadata().name();
     auto& shown = *response.add_hosts();
