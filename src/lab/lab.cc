@@ -399,7 +399,8 @@ Status Lab::start_host(const std::string& host) const {
   ProcessSpec spec{{program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
                     fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
                     "--token-file", root + "/token", "--state", root + "/state", "--run",
-                    root + "/run", "--bpffs", root + "/bpf"},
+                    root + "/run", "--bpffs", root + "/bpf", "--listen-metrics",
+                    "unix:" + root + "/metrics.sock"},
                    folder_.netns(host),
                    host,
                    folder_.path("logs/" + host)};

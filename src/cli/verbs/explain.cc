@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "cli/api.h"
+#include "cli/codes.h"
 #include "cli/flags.h"
 #include "cli/format.h"
 #include "cli/verbs/verbs.h"
@@ -11,6 +12,7 @@ namespace {
 struct Options {
   std::vector<std::string> words;
   std::string host;
+  bool markdown = false;
   OutputOptions output;
 };
 
@@ -31,10 +33,40 @@ void show(Console& console, const Json& line, int depth) {
   for (const auto& child : at(line, "children")) show(console, child, depth + 1);
 }
 
+// Of what is printed everywhere: cause and remedy. Needs no server.
+Result<Exit> explain_code(Invocation& inv, const Options& options) {
+  Console& console = inv.console();
+  if (options.markdown) {
+    console.write(codes_markdown());
+    return Exit::kDone;
+  }
+  if (options.words.size() == 1) {
+    for (const auto& code : all_codes())
+      console.line(fmt::format("{:<11}  {:<20}  {}", code.group, code.name, code.cause));
+    return Exit::kDone;
+  }
+  const auto found = codes_named(options.words[1]);
+  if (found.empty()) {
+    std::vector<std::string> names;
+    for (const auto& code : all_codes()) names.push_back(code.name);
+    const auto like = nearest(options.words[1], names);
+    return fail(Code::kNotFound, fmt::format("there is no code \"{}\"", options.words[1]),
+                like.empty() ? "see: penstock explain code" : "see: penstock explain code " + like);
+  }
+  for (const auto& code : found) {
+    console.line(fmt::format("{} ({}): {}", code.name, code.group, code.cause));
+    if (!code.remedy.empty()) console.line("  " + code.remedy);
+    if (!code.more.empty()) console.line("  " + code.more);
+  }
+  return Exit::kDone;
+}
+
 Result<Exit> explain(Invocation& inv, const Options& options) {
   constexpr std::string_view kTry = "penstock explain vm TENANT/NAME";
   const auto form = parse_output(options.output);
   if (!form) return inv.usage(form.error(), kTry);
+  if (options.words[0] == "code") return explain_code(inv, options);
+  if (options.markdown) return inv.usage("--markdown is for codes", "penstock explain code");
   const auto ref = parse_ref(options.words, PENSTOCK_TRY(inv.settings())->tenant);
   if (!ref) return inv.usage(ref.error(), kTry);
   Api& api = *PENSTOCK_TRY(inv.api());
@@ -69,14 +101,17 @@ Result<Exit> explain(Invocation& inv, const Options& options) {
 
 void add_explain_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  Verb& verb = verbs.add("explain",
-                         "what is wanted of an object, what is applied, what is waited for and why",
-                         {"penstock explain vm acme/web-1",
-                          "penstock explain enablement/acme/web-firewall --host h3"});
-  verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
+  Verb& verb = verbs.add(
+      "explain", "what is wanted of an object, what is applied, what is waited for and why",
+      {"penstock explain vm acme/web-1", "penstock explain enablement/acme/web-firewall --host h3",
+       "penstock explain code policy_deny"});
+  verb.app
+      ->add_option("object", options->words,
+                   "KIND NAME or KIND/NAME; or code NAME: what a code means")
       ->required()
       ->expected(1, 2);
   verb.app->add_option("--host", options->host, "only what concerns this host");
+  verb.app->add_flag("--markdown", options->markdown, "all codes, as docs/codes.md");
   verb.completes({"", Complete::kObject, {}});
   verb.completes({"--host", Complete::kNameOfKind, {"host"}});
   options->output.declare(verb, /*tables=*/false);

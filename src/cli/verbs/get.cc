@@ -10,10 +10,11 @@ namespace penstock::cli {
 namespace {
 
 constexpr std::string_view kTry = "penstock get vms";
+constexpr std::string_view kAbout = "penstock get events --for vm/acme/web-1";
 
 struct Options {
   std::vector<std::string> words;
-  std::string selector, deadline;
+  std::string selector, deadline, about;
   bool all_tenants = false, watch = false;
   OutputOptions output;
 };
@@ -32,6 +33,9 @@ Result<Exit> get_named(Invocation& inv, const std::vector<ObjectRef>& refs, cons
 
 Result<Exit> get_all(Invocation& inv, const Kind& kind, const Options& options,
                      const Output& form) {
+  const bool about_objects = kind.name == "Event" || kind.name == "AuditRecord";
+  if (!options.about.empty() && (!about_objects || options.watch))
+    return inv.usage("--for is of events and audit, without --watch", kAbout);
   std::string tenant = options.all_tenants ? "" : PENSTOCK_TRY(inv.settings())->tenant;
   if (!kind.tenant_scoped) tenant.clear();
   const bool with_tenant = kind.tenant_scoped && tenant.empty();
@@ -42,12 +46,25 @@ Result<Exit> get_all(Invocation& inv, const Kind& kind, const Options& options,
                       {.selector = options.selector, .name = {}, .deadline = options.deadline},
                       form, with_tenant);
   }
-  const Json objects = PENSTOCK_TRY(api.list(location, options.selector));
+  Json objects = PENSTOCK_TRY(api.list(location, options.selector));
+  if (!options.about.empty()) {
+    const auto ref = parse_ref({options.about}, PENSTOCK_TRY(inv.settings())->tenant);
+    if (!ref) return inv.usage(ref.error(), kAbout);
+    Json kept = Json::array();
+    for (auto& one : objects) {
+      const Json& object = at(one, "object");
+      if (text_at(at(object, "kind")) == ref->kind->name &&
+          text_at(at(object, "tenant")) == ref->tenant && text_at(at(object, "name")) == ref->name)
+        kept.push_back(std::move(one));
+    }
+    objects = std::move(kept);
+  }
   if (objects.empty() && form.is_table()) {
     // Said on err, so that `get ... | wc -l` counts nothing.
-    inv.console().note(fmt::format("no {}{}{}", kind.plural,
-                                   tenant.empty() ? "" : " in tenant " + tenant,
-                                   options.selector.empty() ? "" : " with " + options.selector));
+    inv.console().note(
+        fmt::format("no {}{}{}", kind.plural, tenant.empty() ? "" : " in tenant " + tenant,
+                    (options.about.empty() ? "" : " for " + options.about) +
+                        (options.selector.empty() ? "" : " with " + options.selector)));
     return Exit::kDone;
   }
   PENSTOCK_CHECK(print_objects(inv.console(), kind, objects, false, form, with_tenant));
@@ -83,18 +100,21 @@ Result<Exit> get(Invocation& inv, const Options& options) {
 
 void add_get_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  Verb& verb =
-      verbs.add("get", "objects of a kind, or some of them by name",
-                {"penstock get vms --tenant acme", "penstock get vms -A -l role=web --sort-by HOST",
-                 "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
-                 "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
-                 "{.status.host}{\"\\n\"}{end}'"});
+  Verb& verb = verbs.add(
+      "get", "objects of a kind, or some of them by name",
+      {"penstock get vms --tenant acme", "penstock get events --for vm/acme/web-1",
+       "penstock get audit -l outcome=DENIED", "penstock get vms -A -l role=web --sort-by HOST",
+       "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
+       "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
+       "{.status.host}{\"\\n\"}{end}'"});
   verb.app->add_option("what", options->words, "KIND, KIND NAME... or KIND/NAME...")->required();
   verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
+  verb.app->add_option("--for", options->about, "of events and audit: those about KIND/NAME");
   verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");
   verb.app->add_flag("-w,--watch", options->watch, "go on with what changes");
   verb.app->add_option("--deadline", options->deadline, "of --watch: end after 10s, 5m");
   verb.completes({"", Complete::kObject, {}});
+  verb.completes({"--for", Complete::kObject, {}});
   options->output.declare(verb, /*tables=*/true);
   verb.on([options](Invocation& inv) { return get(inv, *options); });
 }

@@ -32,6 +32,11 @@ void show(Console& console, const Json& status) {
                              text_at(at(host, "state")), number_at(at(host, "appliedRevision")),
                              message.empty() ? "" : ": " + message));
   }
+  for (const auto& condition : at(status, "conditions")) {
+    const auto message = text_at(at(condition, "message"));
+    if (text_at(at(condition, "type")) == "DropsGrowing" && !message.empty())
+      console.line("  drops that grow: " + message);
+  }
   std::string counts;
   for (const auto& [kind, count] : at(status, "objects").items()) {
     const auto known = number_at(count) == 1 ? find_kind(kind) : Result<const Kind*>(nullptr);

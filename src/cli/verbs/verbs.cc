@@ -1,5 +1,7 @@
 #include "cli/verbs/verbs.h"
 
+#include "cli/verbs/operations.h"
+
 namespace penstock::cli {
 
 void add_standard_verbs(Verbs& verbs) {
@@ -17,7 +19,10 @@ void add_standard_verbs(Verbs& verbs) {
   add_disable_verb(verbs);
   add_explain_verb(verbs);
   add_trace_verb(verbs);
+  add_reach_verb(verbs);
+  add_check_verb(verbs);
   add_status_verb(verbs);
+  add_diag_verb(verbs);
   add_flows_verb(verbs);
   add_definition_verb(verbs);
   add_schema_verb(verbs);

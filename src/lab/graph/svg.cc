@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "cli/table.h"
+#include "cli/xml.h"
 #include "lab/graph/graph.h"
-#include "lab/xml.h"
 
 namespace penstock::lab {
 namespace {
@@ -55,7 +55,7 @@ class Canvas {
     body_ += fmt::format(
         "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"{}\" fill=\"{}\" "
         "text-anchor=\"{}\"{}>{}</text>\n",
-        x, y, size, colour, anchor, bold ? " font-weight=\"600\"" : "", xml_escaped(text));
+        x, y, size, colour, anchor, bold ? " font-weight=\"600\"" : "", cli::xml_escaped(text));
     const auto width = width_of(text, size, bold);
     reach(anchor == std::string_view("start") ? x + width : x + width / 2, y + 4);
   }
@@ -78,7 +78,7 @@ class Canvas {
         "  <text x=\"{:.1f}\" y=\"{:.1f}\" font-size=\"10.5\" fill=\"{}\" "
         "text-anchor=\"middle\"{}>{}</text>\n",
         x - width / 2, y - 11, width, x, y, bad ? "#9a3412" : "#475569",
-        bad ? " font-weight=\"600\"" : "", xml_escaped(text));
+        bad ? " font-weight=\"600\"" : "", cli::xml_escaped(text));
     reach(x + width / 2, y);
   }
   std::string document(std::string_view title) const {
@@ -88,7 +88,7 @@ class Canvas {
         "sans-serif\" role=\"img\">\n"
         "  <title>{2}</title>\n  <rect width=\"100%\" height=\"100%\" "
         "fill=\"white\"/>\n{3}{4}{5}</svg>\n",
-        right_ + kMargin, bottom_ + kMargin, xml_escaped(title), lines_, body_, labels_);
+        right_ + kMargin, bottom_ + kMargin, cli::xml_escaped(title), lines_, body_, labels_);
   }
   double bottom() const { return bottom_; }
 

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "lab/xml.h"
+#include "cli/xml.h"
 
 namespace penstock::lab {
 
@@ -18,14 +18,15 @@ std::string junit_xml(const std::vector<Verdict>& verdicts) {
       time);
   for (const auto& verdict : verdicts) {
     xml += fmt::format("  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3f}\"",
-                       xml_escaped(verdict.file), xml_escaped(verdict.name), verdict.time.count());
+                       cli::xml_escaped(verdict.file), cli::xml_escaped(verdict.name),
+                       verdict.time.count());
     if (verdict.passed()) {
       xml += "/>\n";
       continue;
     }
     xml += fmt::format(">\n    <failure message=\"{}\">{}\n{}</failure>\n  </testcase>\n",
-                       xml_escaped(verdict.failure), xml_escaped(verdict.place),
-                       xml_escaped(verdict.output));
+                       cli::xml_escaped(verdict.failure), cli::xml_escaped(verdict.place),
+                       cli::xml_escaped(verdict.output));
   }
   return xml + "</testsuite>\n";
 }

@@ -1,6 +1,6 @@
-#include "lab/xml.h"
+#include "cli/xml.h"
 
-namespace penstock::lab {
+namespace penstock::cli {
 
 std::string xml_escaped(std::string_view text) {
   std::string out;
@@ -22,4 +22,4 @@ std::string xml_escaped(std::string_view text) {
   return out;
 }
 
-}  // namespace penstock::lab
+}  // namespace penstock::cli
