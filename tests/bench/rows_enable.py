@@ -18,7 +18,7 @@ def rows_of(vms):
         rows += ["enable.bulk_1000_ms", "enable.pool_1000_ms"]
     else:
         rows += [f"enable.bulk_1000_ms.vms_{vms}", f"enable.pool_1000_ms.vms_{vms}",
-                 "rss.penstockd_mb", "rss.hostd_mb"]
+                 "rss.penstockd_mb", "rss.hostd_mb", "metrics.series_per_host"]
     return rows
 
 
@@ -88,6 +88,18 @@ def on_a_pool(bench, lab_now, row):
               samples=samples)
 
 
+def series_per_host(bench, lab_now):
+    """Samples in what a host agent shows Prometheus; of the one with most."""
+    counts = []
+    for host in sorted(os.listdir(os.path.join(lab_now.folder, "hosts"))):
+        path = os.path.join(lab_now.folder, "hosts", host, "metrics.sock")
+        text = Api(path, "").call("GET", "/metrics").decode()
+        counts.append(sum(1 for line in text.splitlines() if line and not line.startswith("#")))
+    bench.row("metrics.series_per_host", max(counts), "series",
+              "curl --unix-socket /run/penstock/lab/LAB/hosts/HOST/metrics.sock http://localhost/metrics",
+              samples=counts)
+
+
 class Memory:
     """What the daemons hold, looked at several times; the most counts."""
 
@@ -125,6 +137,7 @@ def with_vms(vms):
                 memory.look()
             if vms == 5000:
                 memory.rows()
+                series_per_host(bench, lab_now)
     return measure
 
 
