@@ -173,5 +173,53 @@ TEST(Sessions, AnotherDigestIsHealed) {
   EXPECT_EQ(h1.holds, wanted(world, "h1"));
 }
 
+TEST(Sessions, AnInstanceOnItsWayIsNoWarning) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.fail("50/vm/acme/web-1", "the instance is being started", 1000);
+  h1.not_ready.begin()->second.set_reason("InProgress");
+  h1.fail("60/port/7", "map full", 1000);
+  h1.ack();
+  v1::ListRequest request;
+  request.set_kind("Event");
+  const auto events =
+      World::must(world.call<v1::ListResponse, const v1::ListRequest&>(&Api::list, request));
+  int normal = 0, warnings = 0;
+  for (const auto& item : events.items()) {
+    normal += item.event().reason() == "InProgress" && item.event().type() == v1::Event::NORMAL;
+    warnings += item.event().type() == v1::Event::WARNING;
+  }
+  EXPECT_EQ(normal, 1);
+  EXPECT_EQ(warnings, 1);  // the map
+}
+
+TEST(Sessions, DropsThatGrowAreInTheStatus) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  const auto beat = [&](std::int64_t denied) {
+    v1::HostMessage message;
+    (*message.mutable_heartbeat()->mutable_drops())["policy_deny"] = denied;
+    (*message.mutable_heartbeat()->mutable_drops())["answered"] = denied;
+    h1.say(message);
+  };
+  const auto growing = [&] {
+    const auto status =
+        World::must(world.call<v1::StatusResponse, const v1::StatusRequest&>(&Api::status, {}));
+    for (const auto& condition : status.conditions())
+      if (condition.type() == "DropsGrowing") return condition.message();
+    return std::string("no condition");
+  };
+  beat(1000);
+  EXPECT_EQ(growing(), "");  // since boot: says nothing about now
+  world.run_for(std::chrono::seconds(2));
+  beat(1100);
+  EXPECT_EQ(growing(), "h1: policy_deny 50.0/s");
+  world.run_for(std::chrono::seconds(2));
+  beat(1100);
+  EXPECT_EQ(growing(), "");
+}
+
 }  // namespace
 }  // namespace penstock

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <map>
 #include <optional>
+#include <utility>
 
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
@@ -26,6 +27,7 @@ namespace penstock::host {
 namespace {
 
 constexpr int kMostEnds = 256;
+constexpr int kRounds = 3;
 constexpr int kSmall = 64, kLeast = 128, kMost = 9'216;  // bytes of the IP packet
 
 std::uint16_t checksum(const std::vector<std::uint8_t>& bytes) {  // RFC 1071
@@ -85,13 +87,19 @@ struct UnderlayProbe::Run : std::enable_shared_from_this<Run> {
 
   void begin() {
     id = static_cast<std::uint16_t>(runtime.random());
-    const int bytes = std::clamp(order.bytes(), kLeast, kMost);
     for (const auto& vtep : order.vteps()) {
       if (ends.size() == kMostEnds) break;
-      ends.push_back({.vtep = vtep});
+      ends.emplace_back().vtep = vtep;
     }
+    round();
+  }
+
+  // One lost packet is no broken path: what is not answered is asked again within the deadline.
+  void round() {
+    if (rounds++ == kRounds) return finish();
     for (std::size_t i = 0; i < ends.size(); ++i) {
       auto& end = ends[i];
+      if (end.full || !end.problem.empty() || end.path_mtu > 0) continue;
       const auto address = IpAddress::parse(end.vtep);
       if (!address) {
         end.problem = address.error().message;
@@ -101,11 +109,13 @@ struct UnderlayProbe::Run : std::enable_shared_from_this<Run> {
       if (!socket) continue;
       end.sent = runtime.now();
       send(*socket, *address, i, kSmall, end);
-      send(*socket, *address, i, bytes, end);
+      send(*socket, *address, i, std::clamp(order.bytes(), kLeast, kMost), end);
     }
-    timer = runtime.after(std::chrono::milliseconds(runtime.tunables().probe_deadline_ms), [this] {
+    const auto part =
+        Duration(std::chrono::milliseconds(runtime.tunables().probe_deadline_ms)) / kRounds;
+    timer = runtime.after(part, [this] {
       timer.reset();
-      finish();
+      round();
     });
     finish_if_all();
   }
@@ -167,6 +177,7 @@ struct UnderlayProbe::Run : std::enable_shared_from_this<Run> {
     if (::sendto(socket.fd, packet.data(), packet.size(), 0,
                  reinterpret_cast<const sockaddr*>(&to->address), to->length) >= 0)
       return;
+    if (errno == ENOBUFS || errno == EAGAIN) return;  // as if it were lost
     end.problem = errno == EMSGSIZE
                       ? fmt::format("{} bytes are more than this host's own device takes", bytes)
                       : std::strerror(errno);
@@ -244,6 +255,7 @@ struct UnderlayProbe::Run : std::enable_shared_from_this<Run> {
 
   void finish() {
     if (!done) return;
+    if (timer) runtime.cancel(*std::exchange(timer, std::nullopt));
     v1::ProbeReport report;
     report.set_id(order.id());
     const auto ms = runtime.tunables().probe_deadline_ms;
@@ -269,6 +281,7 @@ struct UnderlayProbe::Run : std::enable_shared_from_this<Run> {
   v1::ProbeOrder order;
   Done done;
   std::uint16_t id = 0;
+  int rounds = 0;
   std::vector<End> ends;
   std::array<std::unique_ptr<Socket>, 2> sockets;
   std::optional<TimerId> timer;
