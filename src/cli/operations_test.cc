@@ -61,9 +61,10 @@ TEST(Codes, EveryDropReasonHasItsParagraph) {
   // What only says where a packet went asks for nothing.
   const std::set<std::string> nothing_to_do{
       "none", "own_address", "group_membership", "flood_empty", "punted", "answered", "flooded"};
-  for (const auto& code : all_codes())
-    if (code.group == "drop reason")
-      EXPECT_EQ(code.remedy.empty(), nothing_to_do.contains(code.name)) << code.name;
+  for (const auto& code : all_codes()) {
+    if (code.group != "drop reason") continue;
+    EXPECT_EQ(code.remedy.empty(), nothing_to_do.contains(code.name)) << code.name;
+  }
 }
 
 TEST(Codes, ThePageIsUpToDate) {

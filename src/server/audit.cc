@@ -74,10 +74,13 @@ void set_error(v1::AuditRecord& record, const Error& error) {
   const bool denied = error.code == Code::kPermissionDenied || error.code == Code::kUnauthenticated;
   record.set_outcome(denied ? v1::AuditRecord::DENIED : v1::AuditRecord::FAILED);
   record.set_code(std::string(name(error.code)));
-  // Of several the first: what was wrong is the caller's to read, that it failed the auditor's.
-  const auto& detail = error.details.empty() ? std::string() : error.details.front().field;
-  record.set_message(detail.empty() ? error.message
-                                    : fmt::format("{}: {}", detail, error.details[0].message));
+  if (error.details.empty()) return record.set_message(error.message);
+  // What is said of fields quotes what was in them: only which ones.
+  std::string fields;
+  for (const auto& detail : error.details)
+    if (fields.size() < kMostMessage)
+      fields += (fields.empty() ? "" : ", ") + (detail.field.empty() ? "the object" : detail.field);
+  record.set_message("wrong: " + fields);
 }
 
 Audit::Audit(Runtime& runtime, Log& log, Journal& journal, AuditLog& audit_log)
