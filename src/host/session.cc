@@ -81,7 +81,9 @@ void Session::on_received(const v1::ServerMessage& message) {
   failures_ = 0;
   heard_ = true;
   if (message.has_heartbeat()) return;
-  heard_intent_ = true;
+  // Questions change nothing: with many of them the host would never find the time to say what it
+  // holds.
+  if (!message.has_probe() && !message.has_trace()) heard_intent_ = true;
   hooks_.received(message);
 }
 

@@ -396,14 +396,14 @@ Status Lab::admit_hosts() const {
 
 Status Lab::start_host(const std::string& host) const {
   const auto root = folder_.host(host);
-  ProcessSpec spec{{program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
-                    fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
-                    "--token-file", root + "/token", "--state", root + "/state", "--run",
-                    root + "/run", "--bpffs", root + "/bpf", "--listen-metrics",
-                    "unix:" + root + "/metrics.sock"},
-                   folder_.netns(host),
-                   host,
-                   folder_.path("logs/" + host)};
+  ProcessSpec spec{
+      {program_path(topology_.programs, "penstock-hostd"), "--name", host, "--server",
+       fmt::format("{}:{}", bracketed(topology_.server.address().text()), kGrpcPort),
+       "--token-file", root + "/token", "--state", root + "/state", "--run", root + "/run",
+       "--bpffs", root + "/bpf", "--listen-metrics", "unix:" + root + "/metrics.sock"},
+      folder_.netns(host),
+      host,
+      folder_.path("logs/" + host)};
   for (const auto& tunable : topology_.tunables) {
     spec.words.push_back("--set");
     spec.words.push_back(tunable);
