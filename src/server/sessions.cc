@@ -384,8 +384,9 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
     const auto known = host.view.not_ready.find(item.key());
     if (known == host.view.not_ready.end() || known->second.message() != item.message()) {
       items.push_back(item.key());
-      // An instance that is being started is on its way, not in trouble.
-      const auto type = item.reason() == "InProgress" ? v1::Event::NORMAL : v1::Event::WARNING;
+      // An instance that is being started, and what waits for its devices, is on its way.
+      const bool on_its_way = item.reason() == "InProgress" || item.reason() == "Waiting";
+      const auto type = on_its_way ? v1::Event::NORMAL : v1::Event::WARNING;
       journal_.event(type, item.reason(), host_key(host.name),
                      fmt::format("{}: {}", item.key(), item.message()), "host:" + host.name,
                      revision);

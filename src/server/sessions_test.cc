@@ -179,6 +179,8 @@ TEST(Sessions, AnInstanceOnItsWayIsNoWarning) {
   auto& h1 = *world.hosts["h1"];
   h1.fail("50/vm/acme/web-1", "the instance is being started", 1000);
   h1.not_ready.begin()->second.set_reason("InProgress");
+  h1.fail("60/port/1", "waiting for a device of acme/web-1", 1000);
+  h1.not_ready["60/port/1"].set_reason("Waiting");
   h1.fail("60/port/7", "map full", 1000);
   h1.ack();
   v1::ListRequest request;
@@ -187,10 +189,12 @@ TEST(Sessions, AnInstanceOnItsWayIsNoWarning) {
       World::must(world.call<v1::ListResponse, const v1::ListRequest&>(&Api::list, request));
   int normal = 0, warnings = 0;
   for (const auto& item : events.items()) {
-    normal += item.event().reason() == "InProgress" && item.event().type() == v1::Event::NORMAL;
+    const auto& reason = item.event().reason();
+    normal +=
+        (reason == "InProgress" || reason == "Waiting") && item.event().type() == v1::Event::NORMAL;
     warnings += item.event().type() == v1::Event::WARNING;
   }
-  EXPECT_EQ(normal, 1);
+  EXPECT_EQ(normal, 2);
   EXPECT_EQ(warnings, 1);  // the map
 }
 
