@@ -385,7 +385,8 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
     if (known == host.view.not_ready.end() || known->second.message() != item.message()) {
       items.push_back(item.key());
       // An instance that is being started, and what waits for its devices, is on its way.
-      const bool on_its_way = item.reason() == "InProgress" || item.reason() == "Waiting";
+      const bool on_its_way = item.reason() == "InProgress" ||
+                              (item.reason() == "Waiting" && item.key().starts_with("60/port/"));
       const auto type = on_its_way ? v1::Event::NORMAL : v1::Event::WARNING;
       journal_.event(type, item.reason(), host_key(host.name),
                      fmt::format("{}: {}", item.key(), item.message()), "host:" + host.name,

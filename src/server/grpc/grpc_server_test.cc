@@ -11,6 +11,7 @@
 #include "penstock/v1/api.grpc.pb.h"
 #include "penstock/v1/host.grpc.pb.h"
 #include "server/server.h"
+#include "server/sim_audit_log.h"
 #include "store/sim/sim_store.h"
 
 namespace penstock {
@@ -18,7 +19,11 @@ namespace {
 
 class GrpcServerTest : public ::testing::Test {
  protected:
-  GrpcServerTest() : runtime(Tunables{}), store(runtime, disk), server(runtime, log, store) {
+  GrpcServerTest()
+      : runtime(Tunables{}),
+        store(runtime, disk),
+        audit(runtime, paper),
+        server(runtime, log, store, audit) {
     grpc.emplace(runtime, log, server.api(), server.sessions());
     std::promise<void> up;
     runtime.post([&] {
@@ -65,6 +70,8 @@ class GrpcServerTest : public ::testing::Test {
   RealRuntime runtime;
   SimDisk disk{"life"};
   SimStore store;
+  SimAuditPaper paper;
+  SimAuditLog audit;
   Server server;
   std::optional<GrpcServer> grpc;
   std::thread thread;
