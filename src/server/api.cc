@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "server/failure.h"
+#include "server/handlers/approval.h"
 #include "server/handlers/catalog.h"
 #include "server/handlers/definitions.h"
 #include "server/handlers/patch.h"
@@ -50,7 +51,8 @@ Result<Identity> Api::caller(const std::string& secret) const {
 }
 
 ReadContext Api::reading(const Identity& who) const {
-  return {parts_.engine.head(), who, parts_.status, parts_.journal, parts_.runtime.tunables()};
+  return {parts_.engine.head(), who, parts_.status, parts_.journal, parts_.runtime.tunables(),
+          parts_.runtime.wall()};
 }
 
 // --- reads
@@ -286,6 +288,10 @@ void Api::record(const Identity& who, const Write& write, const Result<ItemOutco
     return;
   }
   if (!outcome->committed || outcome->replayed) return;
+  if (!write.news.empty())
+    parts_.journal.event(
+        write.news_reason == "ApprovalRefused" ? v1::Event::WARNING : v1::Event::NORMAL,
+        write.news_reason, write.key, write.news, who.text(), outcome->revision);
   const auto created = write.change == v1::WriteOutcome::CREATED;
   const auto deleted = write.change == v1::WriteOutcome::DELETED;
   parts_.journal.event(v1::Event::NORMAL,
@@ -440,6 +446,10 @@ void Api::disable(std::string secret, v1::DisableRequest request, Done<v1::Disab
         return response;
       },
       std::move(done));
+}
+
+void Api::decide(std::string secret, v1::DecideRequest request, Done<v1::PutResponse> done) {
+  write_one(secret, std::move(request), plan_decide, std::move(done));
 }
 
 void Api::add_to_draft(std::string secret, v1::AddToDraftRequest request,

@@ -60,6 +60,7 @@ class Api {
                     Done<v1::ListCatalogResponse>);
   void enable(std::string secret, v1::EnableRequest, Done<v1::EnableResponse>);
   void disable(std::string secret, v1::DisableRequest, Done<v1::DisableResponse>);
+  void decide(std::string secret, v1::DecideRequest, Done<v1::PutResponse>);
   // Definitions
   void add_to_draft(std::string secret, v1::AddToDraftRequest, Done<v1::PutResponse>);
   void submit(std::string secret, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);
