@@ -14,7 +14,7 @@ constexpr std::string_view kTry = "penstock get vms";
 struct Options {
   std::vector<std::string> words;
   std::string selector, deadline;
-  bool all_tenants = false, watch = false;
+  bool all_tenants = false, watch = false, awaiting = false;
   OutputOptions output;
 };
 
@@ -42,7 +42,25 @@ Result<Exit> get_all(Invocation& inv, const Kind& kind, const Options& options,
                       {.selector = options.selector, .name = {}, .deadline = options.deadline},
                       form, with_tenant);
   }
-  const Json objects = PENSTOCK_TRY(api.list(location, options.selector));
+  Json objects = PENSTOCK_TRY(api.list(location, options.selector));
+  if (options.awaiting) {
+    Json waiting = Json::array();
+    for (auto& object : objects)
+      if (at(object, "spec", "approval", "state") == "ASKED") waiting.push_back(std::move(object));
+    objects = std::move(waiting);
+    if (objects.empty() && form.is_table()) {
+      inv.console().note("nothing waits for approval");
+      return Exit::kDone;
+    }
+    if (form.is_table() && form.columns.empty()) {
+      Output asked = form;
+      asked.columns = {"PROFILE", "LEVEL", "ON", "ASKED BY=spec.approval.askedBy",
+                       "ASKED AT=spec.approval.askedAt"};
+      asked.columns.insert(asked.columns.begin(), "NAME");
+      PENSTOCK_CHECK(print_objects(inv.console(), kind, objects, false, asked, with_tenant));
+      return Exit::kDone;
+    }
+  }
   if (objects.empty() && form.is_table()) {
     // Said on err, so that `get ... | wc -l` counts nothing.
     inv.console().note(fmt::format("no {}{}{}", kind.plural,
@@ -66,6 +84,9 @@ Result<Exit> get(Invocation& inv, const Options& options) {
     }
     if (const auto columns = columns_of(**kind, *form); !columns)
       return inv.usage(columns.error(), kTry);
+    if (options.awaiting && ((*kind)->name != "Enablement" || options.watch))
+      return inv.usage("--awaiting is for lists of enablements",
+                       "penstock get enablements -A --awaiting");
     return get_all(inv, **kind, options, *form);
   }
   if (options.watch)
@@ -85,7 +106,8 @@ void add_get_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Verb& verb =
       verbs.add("get", "objects of a kind, or some of them by name",
-                {"penstock get vms --tenant acme", "penstock get vms -A -l role=web --sort-by HOST",
+                {"penstock get vms --tenant acme", "penstock get enablements -A --awaiting",
+                 "penstock get vms -A -l role=web --sort-by HOST",
                  "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
                  "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
                  "{.status.host}{\"\\n\"}{end}'"});
@@ -93,6 +115,8 @@ void add_get_verb(Verbs& verbs) {
   verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
   verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");
   verb.app->add_flag("-w,--watch", options->watch, "go on with what changes");
+  verb.app->add_flag("--awaiting", options->awaiting,
+                     "of enablements: those that wait for approval");
   verb.app->add_option("--deadline", options->deadline, "of --watch: end after 10s, 5m");
   verb.completes({"", Complete::kObject, {}});
   options->output.declare(verb, /*tables=*/true);
