@@ -138,7 +138,10 @@ std::string fingerprint(const std::string& folder, const Io& io) {
 Result<Exit> sync_catalog(Invocation& inv, const Options& given) {
   constexpr std::string_view kTry = "penstock catalog sync FOLDER --dry-run=server";
   Options options = given;
-  if (const auto write = options.write.parse(); !write) return inv.usage(write.error(), kTry);
+  // The deadline is that of --watch, of which the other verbs know nothing.
+  auto flags = options.write;
+  flags.deadline.clear();
+  if (const auto write = flags.parse(); !write) return inv.usage(write.error(), kTry);
   if (options.write.wait) return inv.usage("sync does not wait", "penstock status");
   std::error_code failed;
   if (!fs::is_directory(options.folder, failed))
