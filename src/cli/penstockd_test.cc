@@ -462,6 +462,209 @@ TEST_F(Penstockd, TheCatalogCanBeFollowed) {
   expect(2, "catalog -t acme --watch --vm web-1");
 }
 
+TEST_F(Penstockd, WhatNeedsApprovalIsAskedForGrantedAndRefused) {
+  expect(0, "apply -f " + inventory());
+  expect(0, "apply -f " + kFirewall + " -f " + profile());
+  const auto people = write("people.yaml", R"(kind: Group
+metadata: {name: netadmins}
+---
+kind: User
+metadata: {name: ann}
+spec: {roles: [{role: VM_OWNER, tenant: acme}]}
+---
+kind: User
+metadata: {name: nat}
+spec: {groups: [netadmins]}
+)");
+  expect(0, "apply -f " + people);
+  expect(0, "patch vm/acme/web-1 -p '{spec: {owner: \"user:ann\"}}'");
+  expect(0, "patch profile/office-firewall -p '{spec: {approval: {groups: [netadmins]}}}'");
+  const auto admin = terminal.env["PENSTOCK_TOKEN"];
+  const auto ann = token_of("user: ann"), nat = token_of("user: nat");
+  TestHost host(grpc_, token_of("host: h1"));
+  expect(0, "wait vm acme/web-1 --for=ready --deadline 10s");
+  expect(0, "wait profile office-firewall --for=ready --deadline 10s");
+  const auto as = [&](const std::string& token) { terminal.env["PENSTOCK_TOKEN"] = token; };
+
+  as(ann);
+  EXPECT_THAT(expect(0, "catalog --vm acme/web-1").out,
+              HasSubstr("ask     needs approval by netadmins"));
+  auto ran = expect(8, "enable office-firewall --level basic --on vm/acme/web-1 --wait");
+  EXPECT_THAT(ran.out, StartsWith("office-firewall (basic) on vm acme/web-1: asked for"));
+  EXPECT_THAT(ran.out, HasSubstr("Nothing is on: asked by ann; waits for netadmins or an "));
+  expect(7, "wait enablement/acme/office-firewall-web-1 --for=applied --deadline 300ms");
+  expect(4, "approve enablement/acme/office-firewall-web-1");
+  EXPECT_THAT(expect(0, "explain vm acme/web-1").out, HasSubstr("not protected by it"));
+
+  as(nat);
+  EXPECT_THAT(expect(0, "get enablements -A --awaiting").out, HasSubstr("vm web-1  ann"));
+  EXPECT_THAT(expect(0, "refuse enablement/acme/office-firewall-web-1 --reason 'not now'").out,
+              StartsWith("office-firewall (basic) on vm web-1 of acme: refused"));
+  EXPECT_THAT(expect(0, "get enablements -A --awaiting").err, HasSubstr("nothing waits"));
+  as(ann);
+  EXPECT_THAT(expect(0, "catalog --vm acme/web-1").out, HasSubstr("refused: not now"));
+  EXPECT_THAT(
+      expect(8, "wait enablement/acme/office-firewall-web-1 --for=ready --deadline 20s").out,
+      HasSubstr("not now"));
+  EXPECT_THAT(expect(0, "enable office-firewall --on vm/acme/web-1").out, HasSubstr("asked for"));
+  as(nat);
+  EXPECT_THAT(expect(0, "approve acme/office-firewall-web-1").out, HasSubstr("granted"));
+  as(ann);
+  EXPECT_THAT(expect(0, "catalog --vm acme/web-1").out,
+              HasSubstr("on      level basic, on the VM"));
+  EXPECT_THAT(expect(0, "get events").out, HasSubstr("nat granted office-firewall (basic)"));
+
+  as(admin);
+  expect(0, "enable office-firewall --on vm/acme/web-1 --mandatory");
+  as(ann);
+  ran = expect(4, "disable office-firewall --on vm/acme/web-1");
+  EXPECT_THAT(ran.err, HasSubstr("is mandatory"));
+  EXPECT_THAT(expect(0, "explain vm acme/web-1").out, HasSubstr("mandatory"));
+  EXPECT_THAT(expect(0, "catalog --vm acme/web-1").out,
+              HasSubstr("on      mandatory, level basic"));
+}
+
+TEST_F(Penstockd, TheCatalogShowsLevelsWithTheirLimits) {
+  expect(0, "apply -f " + inventory());
+  terminal.in = R"(kind: ServiceDefinition
+metadata: {name: d}
+spec:
+  vendor: example
+  serviceName: Guard
+  version: "1"
+  categories: [security]
+  levels:
+  - {name: silver, limits: {users: 5, rateBitsPerSecond: 10000000}}
+  - {name: gold, limits: {connections: 7}, priceHint: dear}
+  filter: {defaultIn: DENY}
+---
+kind: ServiceProfile
+metadata: {name: guard}
+spec: {definition: d, published: true, availability: {everyone: true}}
+)";
+  expect(0, "apply -f -");
+  const auto wide = expect(0, "catalog -t acme -o wide --query SECURITY").out;
+  EXPECT_THAT(wide, HasSubstr("guard  filter  silver  5      10 Mbit/s"));
+  EXPECT_THAT(wide, HasSubstr("guard  filter  gold    -      -          7"));
+  const auto described = expect(0, "describe catalog guard -t acme").out;
+  EXPECT_THAT(described, StartsWith("guard: Guard by example; usable: yes\n"));
+  EXPECT_THAT(described, HasSubstr("dear"));
+  expect(3, "describe catalog nothing -t acme");
+}
+
+// The bytes of all files of a folder.
+std::string bytes_of(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    std::ifstream file(entry.path(), std::ios::binary);
+    files[entry.path().filename()] = std::string(std::istreambuf_iterator<char>(file), {});
+  }
+  std::string all;
+  for (const auto& [name, text] : files) all += name + "\n" + text;
+  return all;
+}
+
+TEST_F(Penstockd, ExportWipeImportExportGivesEqualBytes) {
+  expect(0, "apply -f " + inventory());
+  expect(0, "apply -f " + kFirewall + " -f " + profile());
+  terminal.in = documents_of("services.md");
+  expect(0, "apply -f -");
+  expect(0, "label profile/office-firewall zone=b area=a");
+  const auto first = folder_ + "/first", second = folder_ + "/second";
+  EXPECT_THAT(expect(0, "catalog export " + first).out, HasSubstr("4 files written"));
+  EXPECT_THAT(expect(0, "catalog export " + first).out,
+              HasSubstr("0 files written, 4 as they were"));
+  const auto text = expect(0, "catalog export -").out;
+  for (const auto* name : {"firewall", "web-guard"})
+    expect(0, std::string("delete definition ") + name + " --cascade");
+  EXPECT_EQ(expect(0, "catalog export -").out, "");
+  EXPECT_THAT(expect(0, "catalog import " + first + " --dry-run=server").out,
+              HasSubstr("4 created"));
+  EXPECT_THAT(expect(0, "catalog import " + first).out, StartsWith("4 objects: 4 created"));
+  expect(0, "catalog export " + second);
+  EXPECT_EQ(bytes_of(first), bytes_of(second));
+  EXPECT_EQ(expect(0, "catalog export -").out, text);
+  EXPECT_THAT(expect(0, "apply -f " + first).out, HasSubstr("4 unchanged")) << "apply takes it too";
+  expect(0, "catalog export " + folder_ + "/one.yaml");
+  EXPECT_THAT(expect(0, "catalog import " + folder_ + "/one.yaml").out, HasSubstr("4 unchanged"));
+  expect(0, "delete profile acme-web");
+  EXPECT_THAT(expect(0, "catalog export " + first).out,
+              HasSubstr("20-profile-acme-web.yaml is of no"));
+  expect(0, "catalog export " + first + " --prune");
+  EXPECT_FALSE(std::filesystem::exists(first + "/20-profile-acme-web.yaml"));
+}
+
+TEST_F(Penstockd, ASyncMakesTheCatalogWhatTheFolderSays) {
+  expect(0, "apply -f " + inventory());
+  const auto folder = folder_ + "/office";
+  std::filesystem::create_directories(folder + "/more");
+  std::filesystem::copy(kFirewall, folder + "/firewall.yaml");
+  const auto put = [&](const std::string& name, const std::string& more) {
+    return write("office/more/" + name + ".yaml",
+                 "kind: ServiceProfile\nmetadata: {name: " + name +
+                     "}\nspec: {definition: firewall, published: true" + more + "}\n");
+  };
+  put("strict", ", availability: {everyone: true}");
+  put("loose", ", availability: {everyone: true}");
+  auto ran = expect(0, "catalog sync " + folder + " --dry-run=server");
+  EXPECT_THAT(ran.out, HasSubstr("create profile strict"));
+  EXPECT_THAT(ran.out, HasSubstr("dry run: nothing was changed"));
+  expect(3, "get profile strict");
+  expect(0, "catalog sync " + folder);
+  EXPECT_THAT(expect(0, "catalog sync " + folder).out,
+              HasSubstr("is as the folder says, 3 objects"));
+
+  // A partly wrong folder changes nothing.
+  put("strict", ", description: better");
+  put("wrong", ", levls: []");
+  EXPECT_THAT(expect(6, "catalog sync " + folder + " --prune").err, HasSubstr("spec.levls"));
+  write("office/more/wrong.yaml", "kind: VirtualMachine\nmetadata: {name: x}\n");
+  EXPECT_THAT(expect(6, "catalog sync " + folder).err, HasSubstr("is not of the catalog"));
+  EXPECT_THAT(expect(0, "get profile strict -o yaml").out, Not(HasSubstr("better")));
+  std::filesystem::remove(folder + "/more/wrong.yaml");
+  EXPECT_THAT(expect(0, "catalog sync " + folder).out, HasSubstr("update profile strict"));
+
+  // What it does not manage it leaves alone; what is in use it keeps, and says so.
+  expect(0, "apply -f " + profile());
+  expect(0, "enable loose --on vm/acme/web-1");
+  std::filesystem::remove(folder + "/more/loose.yaml");
+  std::filesystem::remove(folder + "/more/strict.yaml");
+  EXPECT_THAT(expect(0, "catalog sync " + folder).out,
+              HasSubstr("keep profile strict: not in the folder"));
+  ran = expect(0, "catalog sync " + folder + " --prune");
+  EXPECT_THAT(ran.out, HasSubstr("delete profile strict"));
+  EXPECT_THAT(ran.out, HasSubstr("keep profile loose: in use by 1 enablement"));
+  expect(3, "get profile strict");
+  expect(0, "get profile loose");
+  expect(0, "get profile office-firewall");
+  expect(0, "disable loose --on vm/acme/web-1");
+  EXPECT_THAT(expect(0, "catalog sync " + folder + " --prune").out,
+              HasSubstr("delete profile loose"));
+
+  // What another one manages is not taken.
+  EXPECT_THAT(expect(5, "catalog sync " + folder + " --name other").err, HasSubstr("\"office\""));
+  // What is there as the folder says, and nobody's, is taken over.
+  std::filesystem::copy(folder_ + "/profile.yaml", folder + "/more/profile.yaml");
+  EXPECT_THAT(expect(0, "catalog sync " + folder).out,
+              HasSubstr("take over profile office-firewall"));
+}
+
+TEST_F(Penstockd, ASyncThatWatchesFollowsTheFolder) {
+  const auto folder = folder_ + "/office";
+  std::filesystem::create_directories(folder);
+  std::filesystem::copy(kFirewall, folder + "/firewall.yaml");
+  std::thread later([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    write("office/profile.yaml",
+          "kind: ServiceProfile\nmetadata: {name: late}\nspec: {definition: firewall}\n");
+  });
+  const auto said = expect(0, "catalog sync " + folder + " --watch --deadline 6s").out;
+  later.join();
+  EXPECT_THAT(said, HasSubstr("create definition firewall"));
+  EXPECT_THAT(said, HasSubstr("create profile late"));
+  expect(0, "get profile late");
+}
+
 TEST_F(Penstockd, ABackupPutBackIsServedToHostsOnceItIsSaidSo) {
   expect(0, "apply -f " + inventory());
   const auto token = token_of("host: h1");

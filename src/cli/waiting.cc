@@ -41,6 +41,11 @@ std::string condition_text(const Json& condition, std::string_view type) {
 Reached judge_applied(const Json& object) {
   const Json& rollout = at(object, "status", "rollout");
   const Json& ready = condition_of(object, "Ready");
+  // On no host because it is not on at all.
+  if (const auto reason = text_at(at(ready, "reason"));
+      reason == "AwaitingApproval" || reason == "Refused")
+    return {given_up(ready) ? Reached::State::kNever : Reached::State::kNotYet,
+            condition_text(ready, "Ready")};
   if (!rollout.is_object()) {
     if (at(ready, "status") == "TRUE") return {Reached::State::kYes, "applied"};
     return {Reached::State::kNotYet, "no host has reported yet"};

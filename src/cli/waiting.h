@@ -34,7 +34,9 @@ struct Reached {
 Reached judge(const Goal&, const Json* object, bool seen);
 
 // Reasons of a condition that time alone will not change: every host that has not applied the
-// object gave up, or nobody asked for it.
-inline constexpr std::array<std::string_view, 2> kTerminalReasons{"Failed", "NotPublished"};
+// object gave up, nobody asked for it, or it was refused. What waits for approval may be granted
+// any moment.
+inline constexpr std::array<std::string_view, 3> kTerminalReasons{"Failed", "NotPublished",
+                                                                  "Refused"};
 
 }  // namespace penstock::cli

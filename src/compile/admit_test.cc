@@ -193,12 +193,12 @@ TEST_F(AdmitTest, AvailabilityTakesEveryScope) {
     put(std::string(
             R"({"kind": "ServiceProfile", "metadata": {"name": "q"}, "spec": {"definition": "guard", "availability": )") +
         availability + "}}");
-    Subject subject{.tenant = "acme",
-                    .user_groups = std::vector<std::string>{"ops"},
-                    .vm = vm(vm_name),
-                    .pool = {},
-                    .network = {}};
-    return why_not_available(world_.now(), *world_.now().find<v1::ServiceProfile>("q"), subject);
+    Subject subject;
+    subject.tenant = "acme";
+    subject.user_groups = {"ops"};
+    subject.vm = vm(vm_name);
+    return why_not_available(world_.now(), *world_.now().find<v1::ServiceProfile>("q"), subject)
+        .text;
   };
   put(R"({"kind": "Group", "metadata": {"name": "dev"}})");
   EXPECT_NE(why("{}", "web-1"), "");

@@ -94,6 +94,66 @@ TEST_F(CompileTest, AProfileIsOnceOnAPortAndTheNearestTargetWins) {
   EXPECT_EQ(steps("db-1"), "acme/far:basic ");
 }
 
+TEST_F(CompileTest, AMandatoryServiceGoesBeforeAnythingNearer) {
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "far"}, "spec": {"profile": "office-firewall", "level": "strict", "network": "net-blue", "mandatory": true}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme", "name": "near"}, "spec": {"profile": "office-firewall", "level": "basic", "nic": {"vm": "web-1", "nic": "eth0"}}})");
+  const auto first = [&] {
+    const auto vm = world_.now().find<v1::VirtualMachine>("acme", "web-1");
+    return compiler_.steps_of(world_.now(), *vm, vm->spec().nics(0)).at(0).enablement();
+  };
+  EXPECT_EQ(first(), "acme/far");
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "near"}, "spec": {"profile": "office-firewall", "level": "basic", "nic": {"vm": "web-1", "nic": "eth0"}, "mandatory": true}})");
+  EXPECT_EQ(first(), "acme/near") << "among mandatory ones the nearest";
+}
+
+TEST_F(CompileTest, WhatIsAskedForIsNoStepUntilItIsGranted) {
+  put(R"({"kind": "Group", "metadata": {"name": "netadmins"}}
+---
+{"kind": "ServiceProfile", "metadata": {"name": "office-firewall"}, "spec": {"definition": "firewall", "parameters": {"ports": ["80", "8000-8080"]}, "availability": {"allow": {"tenants": ["acme"]}}, "published": true, "approval": {"groups": ["netadmins"]}}})");
+  world_.context.user_is_administrator = false;
+  const std::string enable =
+      R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "e"}, "spec": {"profile": "office-firewall", "level": "LEVEL", "vm": "web-1"}})";
+  const auto at = [&](const char* level) {
+    auto text = enable;
+    return text.replace(text.find("LEVEL"), 5, level);
+  };
+  using Decision = v1::ApprovalDecision;
+  const auto state = [&] {
+    return world_.now().find<v1::Enablement>("acme", "e")->spec().approval().state();
+  };
+  const auto decide = [&](AdmitContext::Purpose purpose) {
+    world_.context.purpose = purpose;
+    const auto done = world_.put(*world_.now().find<v1::Enablement>("acme", "e"));
+    world_.context.purpose = AdmitContext::Purpose::kPut;
+    ASSERT_TRUE(done) << done.error().text();
+  };
+  put(at("basic"));
+  EXPECT_EQ(state(), Decision::ASKED);
+  EXPECT_TRUE(last().empty()) << "no host is told";
+  decide(AdmitContext::Purpose::kGrant);
+  ASSERT_EQ(last().size(), 1u);
+  EXPECT_EQ(last().at("h1").put.size(), 1u) << "granting is one port";
+  put(at("basic"));
+  EXPECT_EQ(state(), Decision::GRANTED) << "the same again asks nothing";
+  put(at("strict"));
+  EXPECT_EQ(state(), Decision::ASKED) << "another level is another use";
+  EXPECT_EQ(last().size(), 1u);
+  decide(AdmitContext::Purpose::kRefuse);
+  put(at("strict"));
+  EXPECT_EQ(state(), Decision::REFUSED) << "applying a file again does not ask again";
+  decide(AdmitContext::Purpose::kEnable);
+  EXPECT_EQ(state(), Decision::ASKED) << "enabling does";
+  world_.context.user_groups = {"netadmins"};
+  put(at("basic"));
+  EXPECT_EQ(state(), Decision::GRANTED) << "who may grant it need not ask";
+  world_.context.user_groups = {};
+  world_.context.user_is_administrator = true;
+  ASSERT_TRUE(world_.erase(ObjectKey::of<v1::Enablement>("acme", "e"), false));
+  put(at("basic"));
+  EXPECT_EQ(state(), Decision::STATE_UNSPECIFIED) << "administrators never ask";
+}
+
 TEST_F(CompileTest, TenantsWithEqualAddressesShareNothing) {
   const auto h1 = compiler_.compile(world_.now(), "h1"), h2 = compiler_.compile(world_.now(), "h2");
   for (const auto* intent : {&h1, &h2})
@@ -138,10 +198,14 @@ TEST_F(CompileTest, ARuleWhosePeersAreNobodyIsLeftOutNotWidened) {
 class RandomWorld {
  public:
   RandomWorld(World& world, std::uint64_t seed) : world_(world), random_(seed) {}
-  int admitted = 0, refused = 0;
+  int admitted = 0, refused = 0, decided = 0;
 
   bool step() {
-    const bool done = random_.chance(0.2) ? erase() : world_.put(document()).has_value();
+    // Owners, whose enabling may have to be approved, and administrators.
+    world_.context.user_is_administrator = random_.chance(0.6);
+    const bool done = random_.chance(0.1)   ? decide()
+                      : random_.chance(0.2) ? erase()
+                                            : world_.put(document()).has_value();
     ++(done ? admitted : refused);
     return done;
   }
@@ -156,8 +220,28 @@ class RandomWorld {
   }
   const char* tenant() { return pick({"acme", "globex"}); }
 
+  // Grants or refuses what was asked, changes an earlier answer, or enables it again.
+  bool decide() {
+    std::vector<std::shared_ptr<const v1::Enablement>> asked;
+    world_.now().each<v1::Enablement>([&](const v1::Enablement& e) {
+      if (e.spec().has_approval()) asked.push_back(std::make_shared<v1::Enablement>(e));
+    });
+    if (asked.empty()) return false;
+    using Purpose = AdmitContext::Purpose;
+    const Purpose purposes[] = {Purpose::kGrant, Purpose::kRefuse, Purpose::kEnable};
+    world_.context.purpose = purposes[below(3)];
+    const auto done = world_.put(*asked[random_.below(asked.size())]);
+    world_.context.purpose = Purpose::kPut;
+    decided += done && done->changed;
+    return done.has_value();
+  }
+
   bool erase() {
     const auto& kind = kinds()[static_cast<std::size_t>(below(static_cast<int>(kinds().size())))];
+    // Everything is of tenants and definitions: they go seldom, or little is left to look at.
+    if ((&kind == &kind_of<v1::Tenant>() || &kind == &kind_of<v1::ServiceDefinition>()) &&
+        random_.chance(0.7))
+      return false;
     std::vector<ObjectKey> all;
     world_.now().each(kind, [&](const ObjectKey& key, const MessagePtr&, std::int64_t) {
       all.push_back(key);
@@ -169,9 +253,11 @@ class RandomWorld {
 
   std::string document() {
     const auto t = tenant();
-    switch (below(12)) {
+    switch (below(16)) {
       case 0:
-        return fmt::format(R"({{"kind": "Tenant", "metadata": {{"name": "{}"}}}})", t);
+        return random_.chance(0.5)
+                   ? R"({"kind": "Cluster", "metadata": {"name": "blue"}})"
+                   : fmt::format(R"({{"kind": "Tenant", "metadata": {{"name": "{}"}}}})", t);
       case 1:
         return fmt::format(
             R"({{"kind": "Host", "metadata": {{"name": "h{}"}}, "spec": {{"cluster": "{}", "cordoned": {}, "uplinks": [{{"name": "u", "device": "eth0", "address": "192.0.2.{}"}}, {{"name": "w", "device": "eth1", "address": "192.0.2.{}"}}]{}}}}})",
@@ -192,24 +278,29 @@ class RandomWorld {
                                 : fmt::format(R"("vms": ["v{}"])", below(8)));
       case 4:
         return fmt::format(
-            R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}}}}})",
-            pick({"office-firewall", "p2"}), pick({"firewall", "firewall", "guard"}), below(3),
-            random_.chance(0.8), random_.chance(0.5) ? R"("tier": "web")" : "",
+            R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}{}}}}})",
+            pick({"office-firewall", "p2", "base-guard"}),
+            pick({"firewall", "firewall", "guard", "guard"}), below(3), random_.chance(0.8),
+            random_.chance(0.5) ? R"("tier": "web")" : "",
             pick({R"("everyone": true)", R"("allow": {"tenants": ["acme"]})",
                   R"("allow": {"hosts": ["h1"]})",
                   R"("everyone": true, "except": {"clusters": ["blue"]})", ""}),
-            random_.chance(0.3) ? R"(, "levels": [{"name": "basic"}])" : "");
+            random_.chance(0.3) ? R"(, "levels": [{"name": "basic"}])" : "",
+            random_.chance(0.5) ? R"(, "approval": {})" : "");
       case 5:
         return fmt::format(
-            R"({{"kind": "ServiceDefinition", "metadata": {{"name": "guard"}}, "spec": {{"vendor": "e", "serviceName": "G", "version": "v{}", "levels": [{{"name": "only"}}, {{"name": "basic"}}], "filter": {{"rules": [{{"action": "DENY", "to": [{}]}}]}}}}}})",
-            below(1000),
+            R"({{"kind": "ServiceDefinition", "metadata": {{"name": "{}"}}, "spec": {{"vendor": "e", "serviceName": "G", "version": "v{}", "levels": [{{"name": "only"}}, {{"name": "basic"}}, {{"name": "strict"}}], "parameters": {{"type": "object", "properties": {{"tier": {{"type": "string", "default": "db"}}}}}}, "filter": {{"rules": [{{"action": "DENY", "to": [{}]}}]}}}}}})",
+            pick({"guard", "firewall"}), below(1000),
             pick({R"({"cidr": "203.0.113.0/24"})", R"({"vms": {"matchLabels": {"role": "db"}}})",
-                  R"({"network": "n3"})"}));
+                  R"({"vms": {"matchLabels": {"role": "${tier}"}}})", R"({"network": "n3"})"}));
       case 6:
       case 7:
+      case 8:
+      case 9:
         return fmt::format(
-            R"({{"kind": "Enablement", "metadata": {{"tenant": "{}"}}, "spec": {{"profile": "{}", "level": "{}", {}}}}})",
+            R"({{"kind": "Enablement", "metadata": {{"tenant": "{}"}}, "spec": {{"profile": "{}", "level": "{}", "mandatory": {}, {}}}}})",
             t, pick({"office-firewall", "base-guard", "p2"}), pick({"", "basic", "strict", "only"}),
+            random_.chance(0.2),
             pick({R"("vm": "v1")", R"("vm": "v2")", R"("vm": "web-1")",
                   R"("nic": {"vm": "v3", "nic": "eth0"})", R"("pool": "web")", R"("pool": "p2")",
                   R"("network": "net-blue")", R"("network": "n3")"}));
@@ -227,6 +318,7 @@ class RandomWorld {
 };
 
 TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
+  int decided = 0;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     World world(kinds_, seed);
     ASSERT_TRUE(world.put(figure1()));
@@ -235,7 +327,7 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
     const std::vector<std::string> hosts{"h0", "h1", "h2", "h3"};
     for (const auto& host : hosts) held[host] = incremental.compile(world.now(), host);
     RandomWorld dice(world, seed);
-    for (int round = 0; round < 500; ++round) {
+    for (int round = 0; round < 800; ++round) {
       if (!dice.step()) continue;
       for (const auto& [host, change] :
            incremental.changes(world.before(), world.now(), world.last_edits())) {
@@ -255,8 +347,10 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
                << text(held[host]);
       }
     }
+    decided += dice.decided;
     EXPECT_GT(dice.admitted, 150) << "refused " << dice.refused;
   }
+  EXPECT_GT(decided, 10) << "requests for approval are answered";
 }
 
 TEST(HostChange, TwoChangesMakeOne) {

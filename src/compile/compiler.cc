@@ -8,6 +8,7 @@
 #include "compile/selector_numbers.h"
 #include "compile/steps/filter/filter.h"
 #include "compile/view.h"
+#include "model/approval.h"
 #include "model/availability.h"
 
 namespace penstock {
@@ -153,7 +154,8 @@ ItemsByHost Compiler::items_of(const Snapshot& snapshot, const ObjectKey& key) {
       collect.add(host_of(*vm), ItemRef::instance(key.tenant, key.name));
     collect.ports(key.tenant, key.name);
   } else if (type == v1::Enablement::descriptor()) {
-    if (const auto e = snapshot.find<v1::Enablement>(key.tenant, key.name)) collect.target(*e);
+    if (const auto e = snapshot.find<v1::Enablement>(key.tenant, key.name); e && in_force(*e))
+      collect.target(*e);
   } else if (type == v1::VmPool::descriptor()) {
     collect.pool(key.tenant, key.name);
   } else if (type == v1::VirtualNetwork::descriptor()) {

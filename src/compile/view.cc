@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "model/approval.h"
 #include "model/availability.h"
 #include "model/ids.h"
 
@@ -130,13 +131,19 @@ std::vector<v1::StepIntent> View::steps_of(const v1::VirtualMachine& vm, const v
   return it->second;
 }
 
-// The first enablement of a profile wins.
+// The first enablement of a profile wins; one that is mandatory before all that are not, wherever
+// it is from.
 std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
                                              const std::vector<std::string>& enablements) {
   std::map<std::pair<int, std::string>, v1::StepIntent> ordered;
   std::set<std::string> seen;
-  for (const auto& e : enablements) {
-    const auto enablement = snapshot_.find<v1::Enablement>(tenant, e);
+  std::vector<std::shared_ptr<const v1::Enablement>> found;
+  for (const auto& name : enablements)
+    if (auto enablement = snapshot_.find<v1::Enablement>(tenant, name); in_force(*enablement))
+      found.push_back(std::move(enablement));
+  std::ranges::stable_partition(found, [](const auto& e) { return e->spec().mandatory(); });
+  for (const auto& enablement : found) {
+    const auto& e = enablement->metadata().name();
     const auto& profile = enablement->spec().profile();
     if (!seen.insert(profile).second) continue;
     const auto plan = plans_.published(snapshot_, profile);

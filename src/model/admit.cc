@@ -6,9 +6,12 @@
 #include <google/protobuf/util/message_differencer.h>
 
 #include "model/allocate.h"
+#include "model/approval.h"
 #include "model/ids.h"
 #include "model/json_names.h"
 #include "model/labels.h"
+#include "model/mandatory.h"
+#include "model/quota.h"
 #include "model/validate/validate.h"
 
 namespace penstock {
@@ -110,12 +113,6 @@ void give_uid(Message& object, const Snapshot& snapshot, const AdmitContext& con
   while (taken()) draw();
 }
 
-void set_time(google::protobuf::Timestamp& out, WallTime time) {
-  const auto ns = time.since_epoch.count();
-  out.set_seconds(ns / 1'000'000'000);
-  out.set_nanos(static_cast<int>(ns % 1'000'000'000));
-}
-
 const Message& spec_of(const Message& object) {
   const auto* field = object.GetDescriptor()->FindFieldByName("spec");
   return object.GetReflection()->GetMessage(object, field);
@@ -137,7 +134,21 @@ Status check_version(const Message& proposed, const MessagePtr& existing,
   return {};
 }
 
+void settle(Message& object, const Message* existing, const Snapshot& snapshot,
+            const AdmitContext& context) {
+  if (object.GetDescriptor() != v1::Enablement::descriptor()) return;
+  auto& enablement = static_cast<v1::Enablement&>(object);
+  if (const auto profile = snapshot.find<v1::ServiceProfile>(enablement.spec().profile()))
+    settle_approval(enablement, static_cast<const v1::Enablement*>(existing), *profile, context);
+}
+
 }  // namespace
+
+void set_time(google::protobuf::Timestamp& out, WallTime time) {
+  const auto ns = time.since_epoch.count();
+  out.set_seconds(ns / 1'000'000'000);
+  out.set_nanos(static_cast<int>(ns % 1'000'000'000));
+}
 
 Result<Admission> admit(const Snapshot& snapshot, const Message& proposed,
                         const AdmitContext& context) {
@@ -163,6 +174,7 @@ Result<Admission> admit(const Snapshot& snapshot, const Message& proposed,
     inherit(*object, *existing);
   }
   fill_defaults(*object, snapshot, context, existing != nullptr);
+  settle(*object, existing.get(), snapshot, context);
   const ValidateContext validating{snapshot, context, existing.get(), &refusal};
   validate_any<v1::Tenant, v1::User, v1::Group, v1::Token, v1::Cluster, v1::Host,
                v1::VirtualNetwork, v1::VirtualMachine, v1::VmPool, v1::ServiceDefinition,
@@ -171,6 +183,9 @@ Result<Admission> admit(const Snapshot& snapshot, const Message& proposed,
     problems.add("", fmt::format("{} bytes: at most {}", object->ByteSizeLong(), kObjectMost));
   PENSTOCK_CHECK(problems.status(key.describe()));
   if (refusal) return std::unexpected(std::move(*refusal));
+  if (existing && !context.user_is_administrator)
+    PENSTOCK_CHECK(check_mandatory_stays(snapshot, *existing, *object));
+  PENSTOCK_CHECK(check_quota(snapshot, *object, existing.get()));
 
   Admission out;
   PENSTOCK_CHECK(allocate(*object, existing.get(), snapshot, context, out));

@@ -24,6 +24,12 @@ struct AdmitContext {
   std::function<std::uint64_t()> random;  // for uids
   WallTime now;
   const StepKinds* step_kinds = nullptr;
+  // Whether the user may hear of the VM; unset: administrators only.
+  std::function<bool(const v1::VirtualMachine&)> sees;
+  // What an enablement is put for, beyond what it says: whether a request for approval is made or
+  // answered.
+  enum class Purpose : std::uint8_t { kPut, kEnable, kGrant, kRefuse } purpose = Purpose::kPut;
+  std::string reason;        // of kGrant and kRefuse, in the words of whoever decides
   std::string token_sha256;  // of the secret made for a new Token, in hex
 };
 

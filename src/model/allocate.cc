@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "model/availability.h"
+#include "model/quota.h"
 #include "model/validate/validate.h"
 
 namespace penstock {
@@ -259,6 +260,8 @@ void inherit(Message& object, const Message& existing) {
     if (enablement->spec().level().empty())
       enablement->mutable_spec()->set_level(before.spec().level());
     enablement->mutable_spec()->set_definition_version(before.spec().definition_version());
+    if (before.spec().has_approval())
+      *enablement->mutable_spec()->mutable_approval() = before.spec().approval();
   }
 }
 
@@ -298,7 +301,10 @@ Status allocate(Message& object, const Message* existing, const Snapshot& snapsh
                             out);
   if (auto* vm = as<v1::VirtualMachine>(object))
     return allocate_vm(*vm, static_cast<const v1::VirtualMachine*>(existing), snapshot, out);
-  if (auto* host = as<v1::Host>(object)) {
+  if (auto* tenant = as<v1::Tenant>(object)) {
+    for (auto& warning : quota_warnings(snapshot, *tenant))
+      out.warnings.push_back(std::move(warning));
+  } else if (auto* host = as<v1::Host>(object)) {
     place_waiting(*host, static_cast<const v1::Host*>(existing), snapshot, out);
   } else if (auto* enablement = as<v1::Enablement>(object)) {
     const auto* before = static_cast<const v1::Enablement*>(existing);

@@ -12,6 +12,7 @@ void name_if_nameless(Message& object);
 void inherit(Message& object, const Message& existing);
 // Defaults that the rules look at: level, insertion point, owner.
 void fill_defaults(Message& object, const Snapshot&, const AdmitContext&, bool exists);
+void set_time(google::protobuf::Timestamp&, WallTime);
 // Numbers, addresses and places, once everything else is known to be right. Moved counters go to
 // `out.edits`.
 Status allocate(Message& object, const Message* existing, const Snapshot&, const AdmitContext&,

@@ -129,6 +129,13 @@ std::int64_t Snapshot::mod_revision(const ObjectKey& key) const {
 std::size_t Snapshot::count(const Kind& kind) const {
   return state_->objects[kind.index].size();
 }
+std::size_t Snapshot::count(const Kind& kind, std::string_view tenant) const {
+  const auto& all = state_->objects[kind.index];
+  const auto first = join_prefix(tenant);
+  auto end = first;
+  ++end.back();
+  return all.rank(end) - all.rank(first);
+}
 
 namespace {
 

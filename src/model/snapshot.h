@@ -85,6 +85,7 @@ class Snapshot {
   std::int64_t mod_revision(const ObjectKey&) const;
 
   std::size_t count(const Kind&) const;
+  std::size_t count(const Kind&, std::string_view tenant) const;  // O(log n)
   using Visit = std::function<bool(const ObjectKey&, const MessagePtr&,
                                    std::int64_t mod_revision)>;  // false: stop
   // In order of tenant, then name.
@@ -114,6 +115,7 @@ class Snapshot {
   // --- indexes. Names are given without a tenant when `tenant` is a parameter. Everything is
   // sorted.
   std::optional<NicRef> nic_of_port(std::uint32_t port_id) const;
+  std::size_t nic_count(std::string_view tenant) const;                // O(log n)
   std::optional<std::string> network_of_vni(std::uint32_t vni) const;  // "tenant/name"
   // NICs in a network; with `host`: of running VMs on that host only.
   std::vector<NicRef> nics_of_network(std::string_view tenant, std::string_view network) const;

@@ -45,6 +45,10 @@ std::optional<NicRef> Snapshot::nic_of_port(std::uint32_t port_id) const {
   return found;
 }
 
+std::size_t Snapshot::nic_count(std::string_view tenant) const {
+  return count_prefix(state_->index[kNetNic], join_prefix(tenant));
+}
+
 std::optional<std::string> Snapshot::network_of_vni(std::uint32_t vni) const {
   std::optional<std::string> found;
   scan(state_->index[kVni], be32(vni), [&](std::string_view rest) {

@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "server/audit_intent.h"
 #include "server/failure.h"
+#include "server/handlers/approval.h"
 #include "server/handlers/catalog.h"
 #include "server/handlers/definitions.h"
 #include "server/handlers/patch.h"
@@ -81,7 +82,8 @@ std::string Api::user_of(const Caller& from) const {
 }
 
 ReadContext Api::reading(const Identity& who) const {
-  return {parts_.engine.head(), who, parts_.status, parts_.journal, parts_.runtime.tunables()};
+  return {parts_.engine.head(), who, parts_.status, parts_.journal, parts_.runtime.tunables(),
+          parts_.runtime.wall()};
 }
 
 // --- reads
@@ -382,6 +384,10 @@ void Api::record(const Identity& who, const Write& write, const Result<ItemOutco
     return;
   }
   if (!outcome->committed || outcome->replayed) return;
+  if (!write.news.empty())
+    parts_.journal.event(
+        write.news_reason == "ApprovalRefused" ? v1::Event::WARNING : v1::Event::NORMAL,
+        write.news_reason, write.key, write.news, who.text(), outcome->revision);
   const auto created = write.change == v1::WriteOutcome::CREATED;
   const auto deleted = write.change == v1::WriteOutcome::DELETED;
   parts_.journal.event(v1::Event::NORMAL,
@@ -591,6 +597,11 @@ void Api::disable(Caller from, v1::DisableRequest request, Done<v1::DisableRespo
         return response;
       },
       std::move(done));
+}
+
+void Api::decide(Caller from, v1::DecideRequest request, Done<v1::PutResponse> done) {
+  done = counted("Decide", std::move(done));
+  write_one(from, std::move(request), plan_decide, std::move(done));
 }
 
 void Api::add_to_draft(Caller from, v1::AddToDraftRequest request, Done<v1::PutResponse> done) {

@@ -72,6 +72,7 @@ class Api {
   void list_entries(Caller, const v1::ListCatalogRequest&, Done<v1::ListCatalogResponse>);
   void enable(Caller, v1::EnableRequest, Done<v1::EnableResponse>);
   void disable(Caller, v1::DisableRequest, Done<v1::DisableResponse>);
+  void decide(Caller, v1::DecideRequest, Done<v1::PutResponse>);
   // Definitions
   void add_to_draft(Caller, v1::AddToDraftRequest, Done<v1::PutResponse>);
   void submit(Caller, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);

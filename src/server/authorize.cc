@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "model/approval.h"
+
 namespace penstock {
 namespace {
 
@@ -83,6 +85,11 @@ bool sees(const Snapshot& snapshot, const Identity& who, const ObjectKey& key,
   if (is<v1::CatalogEntry>(key)) return true;  // filtered by availability
   if (!key.kind->tenant_scoped) return false;
   if (who.tenant_administrator(key.tenant)) return true;
+  // Who decides whether it may be on sees what is asked, in whatever tenant.
+  if (const auto* enablement = as<v1::Enablement>(object))
+    if (const auto profile = snapshot.find<v1::ServiceProfile>(enablement->spec().profile());
+        profile && may_decide(*profile, who.groups))
+      return true;
   if (!who.vm_owner_role(key.tenant)) return false;
   if (is<v1::VirtualNetwork>(key)) return true;
   if (const auto* vm = as<v1::VirtualMachine>(object)) return who.owns(vm->spec().owner());
@@ -190,7 +197,16 @@ void redact(const Identity& who, Message& object) {
   } else if (auto* enablement = dynamic_cast<v1::Enablement*>(&object)) {
     auto& status = *enablement->mutable_status();
     if (status.has_rollout()) hide(*status.mutable_rollout());
-    hide_reasons(*status.mutable_conditions());
+    const auto& tenant = enablement->metadata().tenant();
+    const bool single = enablement->spec().has_vm() || enablement->spec().has_nic();
+    for (auto& condition : *status.mutable_conditions()) {
+      if (condition.status() == v1::Condition::TRUE || condition.reason() == kAwaitingApproval ||
+          condition.reason() == kRefused)
+        continue;
+      // It names a VM of the target: the owner of one need not know the others.
+      if (condition.type() == "Available" && (single || who.tenant_administrator(tenant))) continue;
+      condition.clear_message();
+    }
   }
 }
 

@@ -5,6 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "model/approval.h"
+#include "server/handlers/approval.h"
+
 namespace penstock {
 namespace {
 
@@ -53,6 +56,7 @@ void Explainer::vm(const ObjectKey& key, const v1::VirtualMachine& vm,
                    v1::ExplainResponse& response) {
   int applied = 0, steps = 0;
   for (const auto& one : vm.spec().nics()) nic(vm, one, response, applied, steps);
+  approvals(vm, response);
   const auto& on = host_of(vm);
   const auto services = plural(static_cast<std::size_t>(steps), "service");
   if (vm.spec().power() == v1::VirtualMachineSpec::STOPPED)
@@ -73,6 +77,32 @@ void Explainer::vm(const ObjectKey& key, const v1::VirtualMachine& vm,
                          : fmt::format("penstock describe vm {}", key.text()));
 }
 
+// What was asked for, was refused, or is on where the profile is not available any more.
+void Explainer::approvals(const v1::VirtualMachine& vm, v1::ExplainResponse& response) {
+  for (const auto& e : enablements_covering(context_.snapshot, vm)) {
+    const auto what =
+        fmt::format("{} {} {}", e->spec().profile(), e->spec().level(), Compiler::covers_by(*e));
+    if (!in_force(*e)) {
+      add(response, fmt::format("{}: not on, {}   <-- you are not protected by it", what,
+                                approval_text(e->spec().approval(), context_.now)))
+          .set_decisive(true);
+      continue;
+    }
+    const auto profile = context_.snapshot.find<v1::ServiceProfile>(e->spec().profile());
+    if (!profile) continue;
+    Subject subject;
+    subject.tenant = vm.metadata().tenant();
+    subject.vm = context_.snapshot.find<v1::VirtualMachine>(subject.tenant, vm.metadata().name());
+    if (e->spec().has_network()) subject.network = e->spec().network();
+    if (e->spec().has_nic())
+      for (const auto& nic : vm.spec().nics())
+        if (nic.name() == e->spec().nic().nic()) subject.network = nic.network();
+    if (const auto why = why_not_available(context_.snapshot, *profile, subject); !why.empty())
+      add(response, fmt::format("{}: {}; it stays on until it is disabled", what,
+                                why.for_reader(context_.who.administrator())));
+  }
+}
+
 void Explainer::nic(const v1::VirtualMachine& vm, const v1::Nic& nic, v1::ExplainResponse& response,
                     int& applied, int& steps) {
   const auto& on = host_of(vm);
@@ -86,6 +116,8 @@ void Explainer::nic(const v1::VirtualMachine& vm, const v1::Nic& nic, v1::Explai
   for (const auto& step : compiler_.steps_of(context_.snapshot, vm, nic)) {
     ++steps;
     auto text = fmt::format("{} {} {} {}", ++number, step.kind(), step.profile(), step.level());
+    if (const auto e = enablement_of(context_.snapshot, step); e && e->spec().mandatory())
+      text += "   mandatory";
     if (on.empty()) {
       add(line, text + "   waiting for the VM to run");
       continue;
@@ -147,6 +179,18 @@ void Explainer::enablement(const ObjectKey& key, const v1::Enablement& enablemen
   auto shown_object = enablement;
   context_.status.fill(context_.snapshot, key, shown_object);
   const auto& status = shown_object.status();
+  if (!in_force(enablement)) {
+    const auto profile = context_.snapshot.find<v1::ServiceProfile>(enablement.spec().profile());
+    response.set_headline(fmt::format("{} ({}) {}: not on, {}", enablement.spec().profile(),
+                                      enablement.spec().level(), Compiler::covers_by(enablement),
+                                      approval_text(enablement.spec().approval(), context_.now)));
+    for (const auto& condition : status.conditions()) add(response, condition.message());
+    response.add_hints(
+        profile && (context_.who.administrator() || may_decide(*profile, context_.who.groups))
+            ? fmt::format("penstock approve enablement/{}", key.text())
+            : fmt::format("penstock describe enablement {}", key.text()));
+    return;
+  }
   const auto rollout = hosts(key, response);
   response.set_headline(fmt::format(
       "{} ({}) {}: {} on {}, applied on {}", enablement.spec().profile(), enablement.spec().level(),
@@ -168,6 +212,13 @@ void Explainer::enablement(const ObjectKey& key, const v1::Enablement& enablemen
                                             enablement.spec().profile()));
     line.set_decisive(true);
   }
+  if (enablement.spec().mandatory())
+    add(response, "mandatory: only an administrator of the deployment can take it off");
+  redact(context_.who, shown_object);
+  for (const auto& condition : status.conditions())
+    if (condition.type() == "Available")
+      add(response, condition.message().empty() ? "a VM of it is outside the profile's availability"
+                                                : condition.message());
   for (const auto& condition : status.conditions())
     if (condition.type() == "Overridden")
       add(response, condition.message() + "   <-- this enablement does nothing there")

@@ -22,6 +22,7 @@ class Explainer {
   void vm(const ObjectKey&, const v1::VirtualMachine&, v1::ExplainResponse&);
   void nic(const v1::VirtualMachine&, const v1::Nic&, v1::ExplainResponse&, int& applied,
            int& steps);
+  void approvals(const v1::VirtualMachine&, v1::ExplainResponse&);
   void enablement(const ObjectKey&, const v1::Enablement&, v1::ExplainResponse&);
   void profile(const ObjectKey&, const v1::ServiceProfile&, v1::ExplainResponse&);
   void host(const ObjectKey&, const v1::Host&, v1::ExplainResponse&);

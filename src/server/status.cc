@@ -5,7 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "model/approval.h"
 #include "model/availability.h"
+#include "model/quota.h"
 
 namespace penstock {
 namespace {
@@ -139,18 +141,11 @@ bool terminal_on(const HostSessions& sessions, const std::string& host,
   return failed;
 }
 
-std::vector<std::string> covered_vms(const Snapshot& snapshot, const v1::Enablement& enablement) {
-  const auto& tenant = enablement.metadata().tenant();
-  const auto& spec = enablement.spec();
-  if (spec.has_pool()) return snapshot.vms_of_pool(tenant, spec.pool());
-  if (spec.has_network()) {
-    std::set<std::string> vms;
-    for (const auto& nic : snapshot.nics_of_network(tenant, spec.network())) vms.insert(nic.vm);
-    return {vms.begin(), vms.end()};
-  }
-  const auto& vm = spec.has_nic() ? spec.nic().vm() : spec.vm();
-  return snapshot.find<v1::VirtualMachine>(tenant, vm) ? std::vector<std::string>{vm}
-                                                       : std::vector<std::string>{};
+std::shared_ptr<const v1::Enablement> enablement_of(const Snapshot& snapshot,
+                                                    const v1::StepIntent& step) {
+  const auto slash = step.enablement().find('/');
+  return snapshot.find<v1::Enablement>(step.enablement().substr(0, slash),
+                                       step.enablement().substr(slash + 1));
 }
 
 v1::Rollout StatusBook::rollout(const Snapshot& snapshot, const ObjectKey& key) const {
@@ -170,11 +165,10 @@ void StatusBook::fill(const Snapshot& snapshot, const ObjectKey& key, Message& o
   if (auto* enablement = dynamic_cast<v1::Enablement*>(&object))
     return fill_enablement(snapshot, key, *enablement);
   if (auto* tenant = dynamic_cast<v1::Tenant*>(&object)) {
-    int vms = 0, networks = 0;
-    snapshot.each<v1::VirtualMachine>(name, [&](const auto&) { ++vms; });
-    snapshot.each<v1::VirtualNetwork>(name, [&](const auto&) { ++networks; });
-    tenant->mutable_status()->set_vms(vms);
-    tenant->mutable_status()->set_networks(networks);
+    auto& status = *tenant->mutable_status();
+    *status.mutable_usage() = usage_of(snapshot, name);
+    status.set_vms(static_cast<int>(status.usage().vms()));
+    status.set_networks(static_cast<int>(status.usage().networks()));
   } else if (auto* cluster = dynamic_cast<v1::Cluster*>(&object)) {
     cluster->mutable_status()->set_hosts(static_cast<int>(snapshot.hosts_of_cluster(name).size()));
   } else if (auto* pool = dynamic_cast<v1::VmPool*>(&object)) {
@@ -281,6 +275,8 @@ void StatusBook::fill_vm(const Snapshot& snapshot, const ObjectKey& key,
       shown.set_profile(step.profile());
       shown.set_level(step.level());
       shown.set_kind(step.kind());
+      const auto enablement = enablement_of(snapshot, step);
+      shown.set_mandatory(enablement && enablement->spec().mandatory());
       if (host.empty()) {
         shown.set_message("the VM is on no host");
         continue;
@@ -334,6 +330,38 @@ std::optional<v1::StepIntent> StatusBook::step_instead(const Snapshot& snapshot,
   return std::nullopt;
 }
 
+// It was asked for, and nothing is on.
+void StatusBook::not_in_force(const Snapshot& snapshot, v1::Enablement& enablement) {
+  const auto& approval = enablement.spec().approval();
+  const auto profile = snapshot.find<v1::ServiceProfile>(enablement.spec().profile());
+  const auto because = approval.reason().empty() ? "" : ": " + approval.reason();
+  auto* conditions = enablement.mutable_status()->mutable_conditions();
+  if (approval.state() == v1::ApprovalDecision::REFUSED)
+    return condition(conditions, v1::Condition::FALSE, kRefused,
+                     fmt::format("refused by {}{}", approval.decided_by(), because));
+  std::string who = "an administrator";
+  if (profile)
+    for (const auto& group : profile->spec().approval().groups()) who = group + " or " + who;
+  condition(conditions, v1::Condition::FALSE, kAwaitingApproval,
+            fmt::format("asked by {}; waits for {}", approval.asked_by(), who));
+}
+
+// What is on stays on when a VM leaves what the profile is available to (it moves, loses a label,
+// joins a pool), or the availability is narrowed: protection must not go unnoticed. So it is said.
+void StatusBook::say_available(const Snapshot& snapshot, v1::Enablement& enablement) {
+  const auto profile = snapshot.find<v1::ServiceProfile>(enablement.spec().profile());
+  if (!profile) return;
+  const auto obstacle = why_not_on_target(snapshot, *profile, enablement, std::nullopt);
+  if (obstacle.empty()) return;
+  auto& condition = *enablement.mutable_status()->add_conditions();
+  condition.set_type("Available");
+  condition.set_status(v1::Condition::FALSE);
+  condition.set_reason("OutsideAvailability");
+  condition.set_message(fmt::format(
+      "{}{}{}; it stays on until it is disabled", obstacle.vm.empty() ? "" : obstacle.vm + ": ",
+      obstacle.why.text, obstacle.more ? fmt::format(", and {} more", obstacle.more) : ""));
+}
+
 void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
                                  v1::Enablement& enablement) const {
   auto& status = *enablement.mutable_status();
@@ -341,8 +369,11 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
   *status.mutable_rollout() = rollout(snapshot, key);
   *status.mutable_enabled_at() = enablement.metadata().created_at();
   const auto vms = covered_vms(snapshot, enablement);
+  status.set_vms(static_cast<int>(vms.size()));
+  if (!in_force(enablement)) return not_in_force(snapshot, enablement);
   int is_protected = 0, running = 0, overridden = 0;
   std::string instead;  // where something else goes first
+  std::string_view order = "NIC goes before VM before pool before network";
   for (const auto& name : vms) {
     const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, name);
     if (!vm) continue;
@@ -351,6 +382,9 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
       if (!concerns(enablement.spec(), nic)) continue;
       if (const auto step = step_instead(snapshot, key, enablement, *vm, nic)) {
         own = false;
+        if (const auto first = enablement_of(snapshot, *step);
+            instead.empty() && first && first->spec().mandatory() && !enablement.spec().mandatory())
+          order = "what is mandatory goes before what is not";
         if (instead.empty())
           instead = fmt::format("on {} {} is on through {} at level {}", name, step->profile(),
                                 step->enablement(), step->level());
@@ -362,7 +396,6 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     ++running;
     is_protected += all && own;
   }
-  status.set_vms(static_cast<int>(vms.size()));
   status.set_protected_(is_protected);
   status.set_overridden(overridden);
   if (overridden > 0) {
@@ -371,8 +404,9 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     condition.set_type("Overridden");
     condition.set_status(v1::Condition::TRUE);
     condition.set_reason("GoesFirst");
-    condition.set_message(instead + ": NIC goes before VM before pool before network");
+    condition.set_message(fmt::format("{}: {}", instead, order));
   }
+  say_available(snapshot, enablement);
   if (overridden > 0 && overridden == static_cast<int>(vms.size()))
     condition(status.mutable_conditions(), v1::Condition::FALSE, "Overridden", instead);
   else if (running == 0)

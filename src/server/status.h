@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compile/intent.h"
+#include "model/availability.h"
 #include "server/sessions.h"
 
 namespace penstock {
@@ -24,6 +25,9 @@ v1::Rollout rollout_of(const HostSessions&, const Targets&, std::int64_t revisio
 // Everything that can be done is done on this host, or it will not be done until something changes.
 bool terminal_on(const HostSessions&, const std::string& host,
                  const std::vector<std::string>& items);
+
+// The enablement that a step is of; nullptr: gone.
+std::shared_ptr<const v1::Enablement> enablement_of(const Snapshot&, const v1::StepIntent&);
 
 class StatusBook {
  public:
@@ -47,6 +51,8 @@ class StatusBook {
   void fill_vm(const Snapshot&, const ObjectKey&, v1::VirtualMachine&) const;
   void fill_profile(const Snapshot&, const ObjectKey&, v1::ServiceProfile&) const;
   void fill_enablement(const Snapshot&, const ObjectKey&, v1::Enablement&) const;
+  static void not_in_force(const Snapshot&, v1::Enablement&);
+  static void say_available(const Snapshot&, v1::Enablement&);
   // What the NIC has of the same profile through another enablement, which then goes first.
   std::optional<v1::StepIntent> step_instead(const Snapshot&, const ObjectKey&,
                                              const v1::Enablement&, const v1::VirtualMachine&,
@@ -55,8 +61,5 @@ class StatusBook {
   const HostSessions& sessions_;
   Compiler& compiler_;
 };
-
-// VMs that the enablement covers, by name, sorted.
-std::vector<std::string> covered_vms(const Snapshot&, const v1::Enablement&);
 
 }  // namespace penstock

@@ -120,7 +120,7 @@ void Watches::cancel(std::uint64_t id) {
 }
 
 ReadContext Watches::context_of(const Watch& watch) const {
-  return {engine_.head(), watch.who, status_, journal_, runtime_.tunables()};
+  return {engine_.head(), watch.who, status_, journal_, runtime_.tunables(), runtime_.wall()};
 }
 
 // A token that expires is no change of an object: nobody tells, so it is looked at now and then.

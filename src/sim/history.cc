@@ -1,5 +1,6 @@
 #include "sim/history.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <fmt/format.h>
@@ -7,6 +8,8 @@
 #include "compile/policy/build.h"
 #include "host/intent.h"
 #include "host/policy_rules.h"
+#include "model/approval.h"
+#include "model/availability.h"
 #include "model/ids.h"
 
 namespace penstock::sim {
@@ -82,8 +85,40 @@ void History::take(const WatchEvents& update) {
   if (++since_check_ >= 16) check_compiler();
 }
 
+// What waits for approval or was refused is on no port, and nothing goes before what is mandatory.
+void History::check_services() const {
+  for (const auto& [host, intent] : kept_up_)
+    for (const auto& [key, bytes] : intent.items) {
+      if (!key.starts_with("60/port/")) continue;
+      const auto item = parse_item(*bytes);
+      const auto vm = head_.find<v1::VirtualMachine>(item.port().tenant(), item.port().vm());
+      if (!vm) continue;
+      const auto& nics = vm->spec().nics();
+      const auto nic = std::ranges::find(nics, item.port().nic(), &v1::Nic::name);
+      if (nic == nics.end()) continue;
+      for (const auto& step : item.port().steps()) {
+        const auto name = step.enablement().substr(step.enablement().find('/') + 1);
+        const auto e = head_.find<v1::Enablement>(item.port().tenant(), name);
+        if (!e || !in_force(*e))
+          verdict_.broken("nothing is on that waits for approval or was refused",
+                          fmt::format("{} on {} of host {}", step.enablement(), key, host));
+        else if (!e->spec().mandatory())
+          for (const auto& other : enablements_covering(head_, *vm)) {
+            const auto& spec = other->spec();
+            const bool here = !(spec.has_nic() && spec.nic().nic() != item.port().nic()) &&
+                              !(spec.has_network() && spec.network() != nic->network());
+            if (here && spec.mandatory() && spec.profile() == step.profile() && in_force(*other))
+              verdict_.broken("nothing goes before what is mandatory",
+                              fmt::format("{} on {} of host {}, not {}", step.enablement(), key,
+                                          host, other->metadata().name()));
+          }
+      }
+    }
+}
+
 void History::check_compiler() {
   since_check_ = 0;
+  check_services();
   for (const auto& [host, kept] : kept_up_)
     if (!(full_.compile(head_, host) == kept))
       verdict_.broken(

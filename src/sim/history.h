@@ -58,6 +58,7 @@ class History {
  private:
   void take(const WatchEvents&);
   void check_inventory() const;
+  void check_services() const;
   void count_operations(const WatchEvents&);
   Expected expect(HostIntent);
   const std::array<int, 2>& images_of(const std::string& policy_item);

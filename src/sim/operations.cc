@@ -211,6 +211,7 @@ struct Maker {
     v1::EnableRequest request;
     const auto target = random_target(random, request, tenant);
     if (random.below(2)) request.set_level(random.below(2) ? "basic" : "strict");
+    if (random.below(6) == 0) request.set_mandatory(random.below(3) > 0);
     operation.what = fmt::format("enable {} on {}/{}", request.profile(), tenant, target);
     operation.send = [request](Api& api, const std::string& secret, const v1::WriteOptions& options,
                                std::function<void(Result<Answer>)> done) {
@@ -219,6 +220,31 @@ struct Maker {
       api.enable(secret, std::move(copy), [done](Result<v1::EnableResponse> response) {
         if (!response) return done(std::unexpected(response.error()));
         auto object = std::make_shared<v1::Enablement>(response->enablement());
+        done(Answer{response->outcome(), key_of(*object), object});
+      });
+    };
+  }
+  // An answer to what was asked for, or another one to what was answered.
+  void decide() {
+    std::vector<std::string> names;
+    snapshot.each<v1::Enablement>(tenant, [&](const v1::Enablement& enablement) {
+      if (enablement.spec().has_approval()) names.push_back(enablement.metadata().name());
+    });
+    if (names.empty()) return enable();
+    v1::DecideRequest request;
+    request.set_tenant(tenant);
+    request.set_name(pick(random, names));
+    request.set_grant(random.below(3) > 0);
+    if (random.below(2)) request.set_reason("because");
+    operation.what =
+        fmt::format("{} {}/{}", request.grant() ? "grant" : "refuse", tenant, request.name());
+    operation.send = [request](Api& api, const std::string& secret, const v1::WriteOptions& options,
+                               std::function<void(Result<Answer>)> done) {
+      auto copy = request;
+      *copy.mutable_options() = options;
+      api.decide(secret, std::move(copy), [done](Result<v1::PutResponse> response) {
+        if (!response) return done(std::unexpected(response.error()));
+        auto object = std::make_shared<v1::Enablement>(response->object().enablement());
         done(Answer{response->outcome(), key_of(*object), object});
       });
     };
@@ -295,7 +321,13 @@ struct Maker {
       spec.set_published(true);
       return write(profile, "put");
     }
-    switch (random.below(4)) {
+    switch (random.below(5)) {
+      case 4:
+        if (spec.has_approval())
+          spec.clear_approval();
+        else
+          spec.mutable_approval()->add_groups("approvers");
+        return write(profile, "approval of");
       case 0:
         spec.set_published(!spec.published());
         return write(profile, spec.published() ? "publish" : "unpublish");
@@ -377,9 +409,12 @@ Operation random_operation(SimRandom& random, const Snapshot& snapshot,
     operation.options.mutable_deadline()->set_seconds(static_cast<std::int64_t>(random.below(5)));
   }
   const auto dice = random.below(100);
-  bool tenants_own = true;
-  if (dice < 24) {
+  bool tenants_own = true, decides = false;
+  if (dice < 19) {
     maker.enable();
+  } else if (dice < 24) {
+    decides = true;
+    maker.decide();
   } else if (dice < 36) {
     maker.disable();
   } else if (dice < 62) {
@@ -401,7 +436,15 @@ Operation random_operation(SimRandom& random, const Snapshot& snapshot,
     else
       maker.cordon();
   }
-  if (!tenants_own) {
+  if (decides && operation.what.starts_with("enable")) decides = false;
+  if (decides) {
+    operation.user = random.below(3) ? "ap" : "admin";
+    // Owners and their administrators only ask.
+    if (random.below(4) == 0) {
+      operation.user = "ta-" + maker.tenant;
+      operation.forbidden = true;
+    }
+  } else if (!tenants_own) {
     operation.user = "admin";
     if (random.below(10) == 0) {
       operation.user = "ta-acme";
@@ -432,6 +475,13 @@ std::vector<v1::Object> furniture(const std::vector<std::pair<std::string, std::
       token->mutable_spec()->set_user(user->metadata().name());
       out.push_back(wrap(*token));
     }
+  out.push_back(wrap(*blank<v1::Group>("", "approvers")));
+  auto approver = blank<v1::User>("", "ap");
+  approver->mutable_spec()->add_groups("approvers");
+  out.push_back(wrap(*approver));
+  auto approvers_token = blank<v1::Token>("", "token-ap");
+  approvers_token->mutable_spec()->set_user("ap");
+  out.push_back(wrap(*approvers_token));
   for (const auto& [name, address] : hosts) {
     auto host = blank<v1::Host>("", name);
     auto& uplink = *host->mutable_spec()->add_uplinks();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/approval.h"
 #include "sim/accidents.h"
 
 namespace penstock::sim {
@@ -244,7 +245,8 @@ class World {
               for (const auto& condition : conditions_of(*item))
                 if (condition.type() == "Ready" && condition.status() != v1::Condition::TRUE &&
                     condition.reason() != "NotPublished" && condition.reason() != "Unschedulable" &&
-                    condition.reason() != "Overridden")
+                    condition.reason() != "Overridden" && condition.reason() != kAwaitingApproval &&
+                    condition.reason() != kRefused)
                   why = key_of(*item).describe() + ": " + condition.ShortDebugString();
             }
           });

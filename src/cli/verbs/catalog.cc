@@ -1,10 +1,12 @@
 #include <fmt/format.h>
 
 #include "cli/api.h"
+#include "cli/catalog_table.h"
 #include "cli/flags.h"
 #include "cli/format.h"
 #include "cli/verbs/verbs.h"
 #include "cli/watching.h"
+#include "cli/whoami.h"
 
 namespace penstock::cli {
 namespace {
@@ -14,19 +16,6 @@ struct Options {
   bool watch = false;
   OutputOptions output;
 };
-
-// The tenant of a user who has roles in one only; else empty.
-Result<std::string> only_tenant(Api& api) {
-  const Json who = PENSTOCK_TRY(api.read("/v1:whoami", {}));
-  std::string only;
-  for (const auto& binding : at(who, "roles")) {
-    const auto tenant = text_at(at(binding, "tenant"));
-    if (tenant.empty() || tenant == only) continue;
-    if (!only.empty()) return std::string();
-    only = tenant;
-  }
-  return only;
-}
 
 Result<Exit> catalog(Invocation& inv, const Options& options) {
   constexpr std::string_view kTry = "penstock catalog --vm TENANT/NAME";
@@ -74,7 +63,11 @@ Result<Exit> catalog(Invocation& inv, const Options& options) {
                            : fmt::format("nothing in the catalog of {}{}", tenant, narrow));
     return Exit::kDone;
   }
-  PENSTOCK_CHECK(print_objects(inv.console(), kind, entries, false, *form, false));
+  // Wide is by level, with what it allows.
+  if (form->form == Output::Form::kWide && form->columns.empty() && form->sort_by.empty())
+    inv.console().write(levels_table(entries).text());
+  else
+    PENSTOCK_CHECK(print_objects(inv.console(), kind, entries, false, *form, false));
   return Exit::kDone;
 }
 
@@ -88,13 +81,15 @@ void add_catalog_verb(Verbs& verbs) {
                  "penstock catalog --tenant acme --query firewall -o wide",
                  "penstock catalog --tenant acme --watch"});
   verb.app->add_option("--vm", options->vm, "usable for this VM?");
-  verb.app->add_option("--query", options->query, "words in name, description or vendor");
+  verb.app->add_option("--query", options->query,
+                       "words in name, vendor, description or categories");
   verb.app->add_option("--category", options->category, "only of this category");
   verb.app->add_flag("-w,--watch", options->watch, "go on with what appears, changes and vanishes");
   verb.app->add_option("--deadline", options->deadline, "end the watch after 10s, 5m");
   verb.completes({"--vm", Complete::kNameOfKind, {"vm"}});
   options->output.declare(verb, /*tables=*/true);
   verb.on([options](Invocation& inv) { return catalog(inv, *options); });
+  add_catalog_file_verbs(verbs, *verb.app);
 }
 
 }  // namespace penstock::cli

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
 #include "cli/api.h"
+#include "cli/catalog_table.h"
 #include "cli/flags.h"
 #include "cli/format.h"
 #include "cli/verbs/verbs.h"
+#include "cli/whoami.h"
 #include "cli/yaml_text.h"
 
 namespace penstock::cli {
@@ -99,10 +101,39 @@ Result<Exit> describe_rule(Console& console, Api& api, const ObjectRef& ref, con
   return Exit::kDone;
 }
 
+// A catalog entry is the server's view for one tenant, so it is taken from that tenant's catalog.
+Result<Exit> describe_entry(Invocation& inv, const std::string& name) {
+  Api& api = *PENSTOCK_TRY(inv.api());
+  std::string tenant = PENSTOCK_TRY(inv.settings())->tenant;
+  if (tenant.empty()) tenant = PENSTOCK_TRY(only_tenant(api));
+  if (tenant.empty())
+    return inv.usage("of which tenant's catalog? give --tenant or set PENSTOCK_TENANT",
+                     "penstock describe catalog NAME --tenant TENANT");
+  const Json answer = PENSTOCK_TRY(api.read("/v1/tenants/" + encode(tenant) + "/catalog", {}));
+  Console& console = inv.console();
+  for (const auto& entry : at(answer, "entries")) {
+    if (at(entry, "metadata", "name") != name) continue;
+    Json status = at(entry, "status");
+    const auto why = text_at(at(status, "whyNot"));
+    console.line(fmt::format("{}: {} by {}; usable: {}{}", name, text_at(at(status, "serviceName")),
+                             text_at(at(status, "vendor")), text_at(at(status, "usable")),
+                             why.empty() ? "" : ", " + why));
+    console.write(levels_of(entry).text());
+    for (const auto* field : {"levels", "vendor", "serviceName", "usable", "whyNot"})
+      status.erase(field);
+    section(console, "more", status);
+    console.try_next(fmt::format("penstock enable {} --on vm/{}/NAME", name, tenant));
+    return Exit::kDone;
+  }
+  return fail(Code::kNotFound, fmt::format("the catalog of {} has no \"{}\"", tenant, name),
+              fmt::format("see what there is: penstock catalog --tenant {}", tenant));
+}
+
 Result<Exit> describe(Invocation& inv, const Options& options) {
   const auto ref = parse_ref(options.words, PENSTOCK_TRY(inv.settings())->tenant);
   if (!ref) return inv.usage(ref.error(), kTry);
   if (options.rule < 0) return inv.usage("rules are counted from 1", kTry);
+  if (ref->kind->name == "CatalogEntry") return describe_entry(inv, ref->name);
   Api& api = *PENSTOCK_TRY(inv.api());
   const Json object = PENSTOCK_TRY(api.get(ref->location()));
   Console& console = inv.console();
@@ -136,7 +167,8 @@ void add_describe_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
   Verb& verb = verbs.add(
       "describe", "one object in full, with its conditions, hosts and events",
-      {"penstock describe vm acme/web-1", "penstock describe profile office-firewall --rule 3"});
+      {"penstock describe vm acme/web-1", "penstock describe catalog office-firewall -t acme",
+       "penstock describe profile office-firewall --rule 3"});
   verb.app->add_option("object", options->words, "KIND NAME or KIND/NAME")
       ->required()
       ->expected(1, 2);

@@ -15,7 +15,7 @@ constexpr std::string_view kAbout = "penstock get events --for vm/acme/web-1";
 struct Options {
   std::vector<std::string> words;
   std::string selector, deadline, about;
-  bool all_tenants = false, watch = false;
+  bool all_tenants = false, watch = false, awaiting = false;
   OutputOptions output;
 };
 
@@ -59,6 +59,24 @@ Result<Exit> get_all(Invocation& inv, const Kind& kind, const Options& options,
     }
     objects = std::move(kept);
   }
+  if (options.awaiting) {
+    Json waiting = Json::array();
+    for (auto& object : objects)
+      if (at(object, "spec", "approval", "state") == "ASKED") waiting.push_back(std::move(object));
+    objects = std::move(waiting);
+    if (objects.empty() && form.is_table()) {
+      inv.console().note("nothing waits for approval");
+      return Exit::kDone;
+    }
+    if (form.is_table() && form.columns.empty()) {
+      Output asked = form;
+      asked.columns = {"PROFILE", "LEVEL", "ON", "ASKED BY=spec.approval.askedBy",
+                       "ASKED AT=spec.approval.askedAt"};
+      asked.columns.insert(asked.columns.begin(), "NAME");
+      PENSTOCK_CHECK(print_objects(inv.console(), kind, objects, false, asked, with_tenant));
+      return Exit::kDone;
+    }
+  }
   if (objects.empty() && form.is_table()) {
     // Said on err, so that `get ... | wc -l` counts nothing.
     inv.console().note(
@@ -83,6 +101,9 @@ Result<Exit> get(Invocation& inv, const Options& options) {
     }
     if (const auto columns = columns_of(**kind, *form); !columns)
       return inv.usage(columns.error(), kTry);
+    if (options.awaiting && ((*kind)->name != "Enablement" || options.watch))
+      return inv.usage("--awaiting is for lists of enablements",
+                       "penstock get enablements -A --awaiting");
     return get_all(inv, **kind, options, *form);
   }
   if (options.watch)
@@ -103,7 +124,8 @@ void add_get_verb(Verbs& verbs) {
   Verb& verb = verbs.add(
       "get", "objects of a kind, or some of them by name",
       {"penstock get vms --tenant acme", "penstock get events --for vm/acme/web-1",
-       "penstock get audit -l outcome=DENIED", "penstock get vms -A -l role=web --sort-by HOST",
+       "penstock get audit -l outcome=DENIED", "penstock get enablements -A --awaiting",
+       "penstock get vms -A -l role=web --sort-by HOST",
        "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
        "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
        "{.status.host}{\"\\n\"}{end}'"});
@@ -112,6 +134,8 @@ void add_get_verb(Verbs& verbs) {
   verb.app->add_option("--for", options->about, "of events and audit: those about KIND/NAME");
   verb.app->add_flag("-A,--all-tenants", options->all_tenants, "of all tenants you may see");
   verb.app->add_flag("-w,--watch", options->watch, "go on with what changes");
+  verb.app->add_flag("--awaiting", options->awaiting,
+                     "of enablements: those that wait for approval");
   verb.app->add_option("--deadline", options->deadline, "of --watch: end after 10s, 5m");
   verb.completes({"", Complete::kObject, {}});
   verb.completes({"--for", Complete::kObject, {}});

@@ -17,6 +17,7 @@ void add_standard_verbs(Verbs& verbs) {
   add_catalog_verb(verbs);
   add_enable_verb(verbs);
   add_disable_verb(verbs);
+  add_decide_verbs(verbs);
   add_explain_verb(verbs);
   add_trace_verb(verbs);
   add_reach_verb(verbs);

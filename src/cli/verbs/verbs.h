@@ -15,8 +15,10 @@ void add_delete_verb(Verbs&);
 void add_watch_verb(Verbs&);
 void add_wait_verb(Verbs&);
 void add_catalog_verb(Verbs&);
+void add_catalog_file_verbs(Verbs&, CLI::App& catalog);  // below it
 void add_enable_verb(Verbs&);
 void add_disable_verb(Verbs&);
+void add_decide_verbs(Verbs&);  // approve, refuse
 void add_explain_verb(Verbs&);
 void add_trace_verb(Verbs&);
 void add_status_verb(Verbs&);

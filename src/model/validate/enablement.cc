@@ -77,9 +77,41 @@ std::size_t users(const Snapshot& snapshot, const v1::Enablement& proposal) {
   for (const auto& name : snapshot.enablements_of_profile(proposal.spec().profile(), tenant)) {
     if (name == proposal.metadata().name()) continue;
     const auto other = snapshot.find<v1::Enablement>(tenant, name);
-    if (other->spec().level() == proposal.spec().level()) count(other->spec());
+    if (other->spec().level() == proposal.spec().level() &&
+        other->spec().approval().state() != v1::ApprovalDecision::REFUSED)
+      count(other->spec());
   }
   return vms.size();
+}
+
+// What administrators of the deployment made mandatory is theirs to change.
+void check_mandatory(const v1::EnablementSpec& spec, const v1::EnablementSpec* before,
+                     const ValidateContext& context) {
+  if (context.admit.user_is_administrator) return;
+  if (spec.mandatory() && !(before && before->mandatory()))
+    return context.refuse(Code::kPermissionDenied,
+                          "only administrators of the deployment make a service mandatory",
+                          "leave mandatory out");
+  if (!before || !before->mandatory()) return;
+  if (!spec.mandatory() || spec.level() != before->level() || spec.observe() != before->observe())
+    context.refuse(Code::kPermissionDenied,
+                   fmt::format("the profile {} is mandatory on {}: level, mode and being mandatory "
+                               "stay as they are",
+                               spec.profile(), target_text(spec)),
+                   "only an administrator of the deployment can change it");
+}
+
+// The obstacle in words; the VM's name is for those who may hear of it.
+std::string obstacle_text(const Obstacle& obstacle, const std::string& tenant,
+                          const ValidateContext& context) {
+  const bool administrator = context.admit.user_is_administrator;
+  auto text = obstacle.why.for_reader(administrator);
+  if (obstacle.vm.empty()) return text;
+  const auto vm = context.snapshot.find<v1::VirtualMachine>(tenant, obstacle.vm);
+  const bool named = administrator || (context.admit.sees && context.admit.sees(*vm));
+  text = fmt::format("{}: {}", named ? "VM " + obstacle.vm : "one of its VMs", text);
+  if (obstacle.more > 0) text += fmt::format(", and {} more", obstacle.more);
+  return text;
 }
 
 }  // namespace
@@ -124,21 +156,29 @@ void validate(const v1::Enablement& enablement, const ValidateContext& context,
   }
   if (before) {
     v1::EnablementSpec a = before->spec(), b = spec;
-    for (auto* s : {&a, &b}) s->clear_level(), s->clear_definition_version(), s->clear_profile();
+    for (auto* s : {&a, &b}) {
+      s->clear_level(), s->clear_definition_version(), s->clear_profile();
+      s->clear_mandatory(), s->clear_observe(), s->clear_approval();
+    }
     if (!google::protobuf::util::MessageDifferencer::Equals(a, b))
       problems.add("spec",
                    fmt::format("the target may not change (it is {})", target_text(before->spec())),
                    "disable it and enable it elsewhere");
   }
   if (!target || problems.any()) return;
+  check_mandatory(spec, before ? &before->spec() : nullptr, context);
 
-  auto subject = subject_of(snapshot, enablement);
-  if (!context.admit.user_is_administrator) subject.user_groups = context.admit.user_groups;
   // What is on stays on when availability is narrowed; only a new use is judged.
-  if (const auto why = why_not_available(snapshot, *profile, subject); !before && !why.empty())
-    context.refuse(Code::kFailedPrecondition,
-                   fmt::format("the profile {} cannot be enabled on {}: {}", spec.profile(),
-                               target_text(spec), why));
+  if (!before) {
+    std::optional<std::vector<std::string>> groups;
+    if (!context.admit.user_is_administrator) groups = context.admit.user_groups;
+    if (const auto obstacle = why_not_on_target(snapshot, *profile, enablement, groups);
+        !obstacle.empty())
+      context.refuse(Code::kFailedPrecondition,
+                     fmt::format("the profile {} cannot be enabled on {}: {}", spec.profile(),
+                                 target_text(spec),
+                                 obstacle_text(obstacle, enablement.metadata().tenant(), context)));
+  }
   if (!before)
     if (const auto other = find_enablement(snapshot, enablement);
         other && other->metadata().name() != enablement.metadata().name())
@@ -147,7 +187,9 @@ void validate(const v1::Enablement& enablement, const ValidateContext& context,
                                  spec.profile(), target_text(spec), other->metadata().name()),
                      "change the level of that one");
   if (const auto most = level->limits().users();
-      most > 0 && (!before || before->spec().level() != spec.level())) {
+      most > 0 && (!before || before->spec().level() != spec.level() ||
+                   (before->spec().approval().state() == v1::ApprovalDecision::REFUSED &&
+                    spec.approval().state() != v1::ApprovalDecision::REFUSED))) {
     if (const auto n = users(snapshot, enablement); n > static_cast<std::size_t>(most))
       context.refuse(
           Code::kResourceExhausted,

@@ -32,7 +32,14 @@ void check_roles(const google::protobuf::RepeatedPtrField<v1::RoleBinding>& role
 
 }  // namespace
 
-void validate(const v1::Tenant&, const ValidateContext&, Problems&) {}
+void validate(const v1::Tenant& tenant, const ValidateContext&, Problems& problems) {
+  const auto& quota = tenant.spec().quota();
+  const auto* type = v1::Quota::descriptor();
+  for (int i = 0; i < type->field_count(); ++i)
+    if (const auto value = quota.GetReflection()->GetInt64(quota, type->field(i)); value < 0)
+      problems.add(field_path("spec.quota", type->field(i)->json_name()),
+                   fmt::format("{} is below 0", value), "0 means no limit");
+}
 void validate(const v1::Cluster&, const ValidateContext&, Problems&) {}
 
 void validate(const v1::User& user, const ValidateContext& context, Problems& problems) {

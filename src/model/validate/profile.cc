@@ -172,6 +172,11 @@ void validate(const v1::ServiceProfile& profile, const ValidateContext& context,
   ScopeCheck(context.snapshot, spec.availability().except(), was.except(), problems,
              "spec.availability.except")
       .run();
+  // As with availability: a group that is gone since only grants nothing any more.
+  v1::Scope approvers, approved_by;
+  *approvers.mutable_groups() = spec.approval().groups();
+  if (before) *approved_by.mutable_groups() = before->spec().approval().groups();
+  ScopeCheck(context.snapshot, approvers, approved_by, problems, "spec.approval").run();
   if (!check_exists<v1::ServiceDefinition>(context.snapshot, "", spec.definition(), problems,
                                            "spec.definition"))
     return;

@@ -48,6 +48,7 @@ class Catalog final : public v1::Catalog::CallbackService {
   PENSTOCK_UNARY(ListEntries, ListCatalogRequest, ListCatalogResponse, list_entries)
   PENSTOCK_UNARY(Enable, EnableRequest, EnableResponse, enable)
   PENSTOCK_UNARY(Disable, DisableRequest, DisableResponse, disable)
+  PENSTOCK_UNARY(Decide, DecideRequest, PutResponse, decide)
 
  private:
   Shared& shared_;

@@ -2,9 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
+#include <sstream>
 
+#include <fmt/ranges.h>
+
+#include "model/approval.h"
 #include "model/availability.h"
+#include "server/handlers/approval.h"
 #include "server/handlers/resources.h"
 
 namespace penstock {
@@ -19,35 +23,13 @@ std::string lower(std::string_view text) {
 // Every word of the query is somewhere in the entry.
 bool found_by(const v1::CatalogEntry& entry, const std::string& query) {
   const auto& status = entry.status();
-  const auto text = lower(fmt::format("{} {} {} {} {}", entry.metadata().name(), status.vendor(),
-                                      status.service_name(), status.description(), status.kind()));
-  std::size_t at = 0;
-  while (at < query.size()) {
-    const auto end = std::min(query.find(' ', at), query.size());
-    const auto word = lower(std::string_view(query).substr(at, end - at));
-    if (!word.empty() && text.find(word) == text.npos) return false;
-    at = end + 1;
-  }
+  const auto text = lower(fmt::format("{} {} {} {} {} {}", entry.metadata().name(), status.vendor(),
+                                      status.service_name(), status.description(), status.kind(),
+                                      fmt::join(status.categories(), " ")));
+  std::istringstream words(lower(query));
+  for (std::string word; words >> word;)
+    if (text.find(word) == text.npos) return false;
   return true;
-}
-
-// Enablements that cover the VM or one of its NICs, by whatever target.
-std::vector<std::shared_ptr<const v1::Enablement>> covering(const Snapshot& snapshot,
-                                                            const std::string& tenant,
-                                                            const v1::VirtualMachine& vm) {
-  std::set<std::string> names;
-  auto take = [&](const std::vector<std::string>& more) { names.insert(more.begin(), more.end()); };
-  const auto& name = vm.metadata().name();
-  take(snapshot.enablements_on_vm(tenant, name));
-  for (const auto& pool : snapshot.pools_of_vm(tenant, name))
-    take(snapshot.enablements_on_pool(tenant, pool));
-  for (const auto& nic : vm.spec().nics()) {
-    take(snapshot.enablements_on_nic(tenant, name, nic.name()));
-    take(snapshot.enablements_on_network(tenant, nic.network()));
-  }
-  std::vector<std::shared_ptr<const v1::Enablement>> found;
-  for (const auto& one : names) found.push_back(snapshot.find<v1::Enablement>(tenant, one));
-  return found;
 }
 
 v1::CatalogEntry entry_of(const v1::ServiceProfile& profile,
@@ -93,23 +75,65 @@ Subject subject_of(const ReadContext& context, const std::string& tenant) {
   return subject;
 }
 
+// Why it may not be on the VM; a VM with several NICs may be able to have it on some.
+std::string why_not_on_vm(const ReadContext& context, const v1::ServiceProfile& profile,
+                          Subject subject) {
+  const auto why = why_not_available(context.snapshot, profile, subject);
+  if (why.empty()) return {};
+  auto text = why.for_reader(context.who.administrator());
+  if (subject.vm->spec().nics_size() < 2) return text;
+  for (const auto& nic : subject.vm->spec().nics()) {
+    subject.network = nic.network();
+    if (!available(context.snapshot, profile, subject)) continue;
+    return fmt::format("{}; it can be on nic/{}/{}", text, subject.vm->metadata().name(),
+                       nic.name());
+  }
+  return text;
+}
+
+// Enabling would ask somebody first.
+bool asks_first(const ReadContext& context, const v1::ServiceProfile& profile) {
+  return profile.spec().has_approval() && !context.who.administrator() &&
+         !may_decide(profile, context.who.groups);
+}
+
+void say_on(const v1::ServiceProfile& profile, const v1::Enablement& enablement,
+            v1::CatalogEntryStatus& status) {
+  const auto& spec = enablement.spec();
+  status.set_usable("on");
+  status.set_mandatory(spec.mandatory());
+  status.set_observe(spec.observe() || profile.spec().observe());
+  status.set_why_not(fmt::format("{}{}level {}, {}", spec.mandatory() ? "mandatory, " : "",
+                                 status.observe() ? "only observing, " : "", spec.level(),
+                                 Compiler::covers_by(enablement)));
+}
+
+using Covering = std::vector<std::shared_ptr<const v1::Enablement>>;
+
 // What is not for this VM stays in the catalog, with why.
 void judge_for_vm(const ReadContext& context, const std::string& tenant,
                   const v1::ServiceProfile& profile,
-                  const std::shared_ptr<const v1::VirtualMachine>& vm,
+                  const std::shared_ptr<const v1::VirtualMachine>& vm, const Covering& covering,
                   v1::CatalogEntryStatus& status) {
+  std::shared_ptr<const v1::Enablement> asked;
+  for (const auto& enablement : covering) {
+    if (enablement->spec().profile() != profile.metadata().name()) continue;
+    if (in_force(*enablement)) return say_on(profile, *enablement, status);
+    if (!asked) asked = enablement;
+  }
   auto subject = subject_of(context, tenant);
   subject.vm = vm;
-  auto why = why_not_available(context.snapshot, profile, subject);
-  if (why.empty()) why = why_not_on_host(context, *vm, key_of(profile));
-  status.set_usable(why.empty() ? "yes" : "no");
-  status.set_why_not(why);
-  for (const auto& enablement : covering(context.snapshot, tenant, *vm)) {
-    if (enablement->spec().profile() != profile.metadata().name()) continue;
-    status.set_usable("on");
-    status.set_why_not(
-        fmt::format("level {}, {}", enablement->spec().level(), Compiler::covers_by(*enablement)));
-  }
+  const auto say = [&](const char* usable, std::string why) {
+    status.set_usable(usable);
+    status.set_why_not(std::move(why));
+  };
+  if (auto why = why_not_on_vm(context, profile, subject); !why.empty())
+    return say("no", std::move(why));
+  if (asked) return say("ask", approval_text(asked->spec().approval(), context.now));
+  if (auto why = why_not_on_host(context, *vm, key_of(profile)); !why.empty())
+    return say("no", std::move(why));
+  if (asks_first(context, profile)) return say("ask", needs_approval_text(profile));
+  say("yes", "");
 }
 
 }  // namespace
@@ -125,14 +149,17 @@ Status authorize_catalog(const Snapshot& snapshot, const Identity& who, const st
 }
 
 std::optional<v1::CatalogEntry> catalog_entry(const ReadContext& context, const std::string& tenant,
-                                              const v1::ServiceProfile& profile) {
+                                              const v1::ServiceProfile& profile, bool on) {
   if (!profile.spec().published()) return std::nullopt;
   const auto definition = context.snapshot.find<v1::ServiceDefinition>(profile.spec().definition());
   if (!definition) return std::nullopt;
-  if (!tenant.empty() && !available(context.snapshot, profile, subject_of(context, tenant)))
+  if (!tenant.empty() && !on && !available(context.snapshot, profile, subject_of(context, tenant)))
     return std::nullopt;
   auto entry = entry_of(profile, *definition);
-  if (!tenant.empty()) entry.mutable_status()->set_usable("yes");
+  if (tenant.empty()) return entry;
+  const bool asks = asks_first(context, profile);
+  entry.mutable_status()->set_usable(asks ? "ask" : "yes");
+  if (asks) entry.mutable_status()->set_why_not(needs_approval_text(profile));
   return entry;
 }
 
@@ -149,11 +176,15 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
   }
   v1::ListCatalogResponse response;
   response.set_revision(snapshot.revision());
+  const auto covering = vm ? enablements_covering(snapshot, *vm) : Covering();
   snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& profile) {
-    auto entry = catalog_entry(context, request.tenant(), profile);
+    const bool on = std::ranges::any_of(covering, [&](const auto& enablement) {
+      return enablement->spec().profile() == profile.metadata().name();
+    });
+    auto entry = catalog_entry(context, request.tenant(), profile, on);
     if (!entry) return;
     auto& status = *entry->mutable_status();
-    if (vm) judge_for_vm(context, request.tenant(), profile, vm, status);
+    if (vm) judge_for_vm(context, request.tenant(), profile, vm, covering, status);
     if (!request.category().empty() &&
         std::ranges::find(status.categories(), request.category()) == status.categories().end())
       return;
@@ -217,8 +248,8 @@ std::vector<std::string> still_on(const Snapshot& snapshot, const v1::Enablement
   const auto& name = spec.has_nic() ? spec.nic().vm() : spec.vm();
   const auto vm = name.empty() ? nullptr : snapshot.find<v1::VirtualMachine>(tenant, name);
   if (!vm) return lines;
-  for (const auto& other : covering(snapshot, tenant, *vm))
-    if (other->spec().profile() == spec.profile() &&
+  for (const auto& other : enablements_covering(snapshot, *vm))
+    if (in_force(*other) && other->spec().profile() == spec.profile() &&
         other->metadata().name() != gone.metadata().name())
       lines.push_back(
           fmt::format("{} is still on through {}", spec.profile(), target_text(other->spec())));
@@ -232,13 +263,26 @@ Result<Planned> plan_enable(const PlanContext& context, const v1::EnableRequest&
   PENSTOCK_CHECK(authorize_tenant(context.who, request.tenant()));
   auto enablement = PENSTOCK_TRY(proposed_by(request));
   enablement.mutable_spec()->set_level(request.level());
+  enablement.mutable_spec()->set_observe(request.observe());
+  enablement.mutable_spec()->set_mandatory(request.mandatory());
   const auto existing = find_enablement(context.snapshot, enablement);
   if (existing) {
     // The same intent under the name it has; a level not named stays.
     auto changed = *existing;
     changed.mutable_metadata()->clear_resource_version();
-    if (!request.level().empty()) changed.mutable_spec()->set_level(request.level());
-    return plan_put(context, changed, false, write);
+    auto& spec = *changed.mutable_spec();
+    if (!request.level().empty()) spec.set_level(request.level());
+    if (request.has_observe()) spec.set_observe(request.observe());
+    if (request.has_mandatory()) spec.set_mandatory(request.mandatory());
+    auto planned =
+        PENSTOCK_TRY(plan_put(context, changed, false, write, AdmitContext::Purpose::kEnable));
+    if (const auto& after = static_cast<const v1::Enablement&>(*write.object);
+        in_force(*existing) && !in_force(after))
+      write.warnings.push_back(
+          fmt::format("{} is off from now until the change to level {} is granted: it was on at "
+                      "level {}",
+                      after.spec().profile(), after.spec().level(), existing->spec().level()));
+    return planned;
   }
   auto name = request.name().empty() ? default_name(enablement.spec()) : request.name();
   // A pool may be called like a VM; admission names by the kind of target too.
@@ -246,7 +290,7 @@ Result<Planned> plan_enable(const PlanContext& context, const v1::EnableRequest&
     name.clear();
   enablement.mutable_metadata()->set_name(std::move(name));
   // A name that stands for something else by chance must not be overwritten.
-  return plan_put(context, enablement, true, write);
+  return plan_put(context, enablement, true, write, AdmitContext::Purpose::kEnable);
 }
 
 Result<Planned> plan_disable(const PlanContext& context, const v1::DisableRequest& request,
@@ -267,6 +311,8 @@ Result<Planned> plan_disable(const PlanContext& context, const v1::DisableReques
   erase.set_name(existing->metadata().name());
   auto planned = PENSTOCK_TRY(plan_delete(context, erase, write));
   write.warnings = still_on(context.snapshot, *existing);
+  if (existing->spec().approval().state() == v1::ApprovalDecision::ASKED)
+    write.warnings.push_back("it was not on yet: the request for approval is withdrawn");
   return planned;
 }
 

@@ -13,9 +13,10 @@ namespace penstock {
 Status authorize_catalog(const Snapshot&, const Identity&, const std::string& tenant);
 
 // The profile as this caller sees it in the tenant's catalog; nothing: not published, or not for
-// this tenant and user at all.
+// this tenant and user at all. `on`: it acts on something of the user's, who sees it then in any
+// case.
 std::optional<v1::CatalogEntry> catalog_entry(const ReadContext&, const std::string& tenant,
-                                              const v1::ServiceProfile&);
+                                              const v1::ServiceProfile&, bool on = false);
 
 // Published profiles that this caller may use in the tenant, with whether they can be used on the
 // VM asked about.

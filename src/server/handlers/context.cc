@@ -10,6 +10,9 @@ AdmitContext PlanContext::admit_context() const {
   context.random = [this] { return runtime.random(); };
   context.now = runtime.wall();
   context.step_kinds = &step_kinds;
+  context.sees = [this](const v1::VirtualMachine& vm) {
+    return may_read(snapshot, who, key_of(vm), &vm);
+  };
   return context;
 }
 

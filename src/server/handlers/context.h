@@ -19,6 +19,7 @@ struct ReadContext {
   const StatusBook& status;
   const Journal& journal;
   const Tunables& tunables;
+  WallTime now;
 };
 
 struct PlanContext {
@@ -40,6 +41,9 @@ struct Write {
   std::string secret;  // of a new token; kept when the item is planned again
   v1::WriteOutcome::Change change = v1::WriteOutcome::UNCHANGED;
   std::vector<std::string> warnings;
+  // What befell a request for approval by this write, as an event; empty: nothing.
+  std::string_view news_reason;
+  std::string news;
   std::vector<ObjectKey> deleted;
 };
 

@@ -4,6 +4,9 @@
 
 #include <google/protobuf/util/message_differencer.h>
 
+#include "model/approval.h"
+#include "model/mandatory.h"
+#include "server/handlers/approval.h"
 #include "server/handlers/catalog.h"
 #include "server/secret.h"
 
@@ -110,8 +113,8 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
                   "begin the list anew");
     snapshot = std::move(*kept);
   }
-  const ReadContext pinned{snapshot, context.who, context.status, context.journal,
-                           context.tunables};
+  const ReadContext pinned{snapshot,        context.who,      context.status,
+                           context.journal, context.tunables, context.now};
   v1::ListResponse response;
   response.set_revision(snapshot.revision());
   int remaining = 0;
@@ -223,7 +226,7 @@ Status may_change_what_runs(const PlanContext& context, const Message& existing,
 }  // namespace
 
 Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bool must_be_new,
-                         Write& write) {
+                         Write& write, AdmitContext::Purpose purpose) {
   const auto& kind = kind_of(proposed);
   if (kind.read_only)
     return fail(Code::kInvalidArgument,
@@ -239,7 +242,9 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
     if (kind.tenant_scoped && !key.tenant.empty() && !context.snapshot.find<v1::Tenant>(key.tenant))
       return not_found(ObjectKey::of<v1::Tenant>("", key.tenant));
   }
-  auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, context.admit_context()));
+  auto admitting = context.admit_context();
+  admitting.purpose = purpose;
+  auto admission = PENSTOCK_TRY(admit(context.snapshot, proposed, admitting));
   if (admission.changed)
     PENSTOCK_CHECK(context.compiler.check_selectors(
         context.snapshot.with(admission.edits, context.snapshot.revision() + 1),
@@ -253,6 +258,13 @@ Result<Planned> plan_put(const PlanContext& context, const Message& proposed, bo
   }
   write.object = admission.object;
   write.warnings = std::move(admission.warnings);
+  if (&kind == &kind_of<v1::Enablement>()) {
+    const auto& after = static_cast<const v1::Enablement&>(*admission.object);
+    const auto before = context.snapshot.find(write.key);
+    note_approval(static_cast<const v1::Enablement*>(before.get()), after, write);
+    if (purpose == AdmitContext::Purpose::kPut && admission.changed && !in_force(after))
+      write.warnings.push_back("it is asked for: nothing of it is on until that is granted");
+  }
   if (existing && admission.changed)
     PENSTOCK_CHECK(may_change_what_runs(context, *existing, write));
   write.change = admission.created   ? v1::WriteOutcome::CREATED
@@ -282,6 +294,7 @@ Result<Planned> plan_delete(const PlanContext& context, const v1::DeleteRequest&
                             key.describe(), revision, request.resource_version()),
                 "read it again");
   auto edits = PENSTOCK_TRY(deletion(context.snapshot, key, request.cascade()));
+  if (!context.who.administrator()) PENSTOCK_CHECK(check_mandatory_stays(context.snapshot, edits));
   write.object = existing;
   write.change = v1::WriteOutcome::DELETED;
   write.deleted.clear();

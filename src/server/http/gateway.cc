@@ -283,6 +283,28 @@ bool Gateway::special(const ExchangePtr& exchange) {
       api_.list_entries(exchange->from, request, Exchange::to<v1::ListCatalogResponse>(exchange));
     return true;
   }
+  // "/v1/tenants/T/enablements/NAME:decide"
+  if (segments.size() == 5 && segments[0] == "v1" && segments[1] == "tenants" &&
+      segments[3] == "enablements" && segments[4].ends_with(":decide")) {
+    const auto name =
+        segments[4].substr(0, segments[4].size() - std::string_view(":decide").size());
+    v1::DecideRequest request;
+    if (!need("POST") || !good(exchange->known({}, true)) || !good(exchange->decode_body(request)))
+      return true;
+    const auto differs = [](const std::string& given, const std::string& url) {
+      return !given.empty() && given != url;
+    };
+    if (differs(request.tenant(), segments[2]) || differs(request.name(), name)) {
+      exchange->refuse(fail_field(request.name() == name ? "tenant" : "name",
+                                  fmt::format("the URL says \"{}/{}\"", segments[2], name))
+                           .error());
+      return true;
+    }
+    request.set_tenant(segments[2]);
+    request.set_name(name);
+    api_.decide(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+    return true;
+  }
   // "NAME:verb"
   if (segments.size() != 3 || segments[0] != "v1") return false;
   const auto colon = segments[2].rfind(':');
