@@ -3,32 +3,54 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 #include "model/availability.h"
 #include "model/ids.h"
 
 namespace penstock {
 
-const std::map<std::string, std::shared_ptr<const ProfilePlan>>& View::profiles() {
-  if (!profiles_) {
-    auto& out = profiles_.emplace();
-    snapshot_.each(kind_of<v1::ServiceProfile>(), [&](const ObjectKey& key,
-                                                      const MessagePtr& object, std::int64_t) {
-      auto plan =
-          plans_.published(snapshot_, std::static_pointer_cast<const v1::ServiceProfile>(object));
-      if (!plan) return true;
-      for (const auto& level : plan->levels)
-        if (level.plan) selectors_.insert(level.plan->groups().begin(), level.plan->groups().end());
-      out.emplace(key.name, std::move(plan));
-      return true;
-    });
-  }
-  return *profiles_;
+namespace {
+
+// Whether the edits can change an item that hosts have in common.
+bool touch_common(std::span<const Edit> edits) {
+  return std::ranges::any_of(edits, [](const Edit& edit) {
+    const auto* kind = edit.key.kind;
+    return kind == &kind_of<v1::VirtualMachine>() || kind == &kind_of<v1::VirtualNetwork>() ||
+           kind == &kind_of<v1::Host>() || kind == &kind_of<v1::Tenant>() ||
+           kind == &kind_of<v1::ServiceProfile>() || kind == &kind_of<v1::ServiceDefinition>();
+  });
 }
 
-const std::map<std::string, v1::LabelSelector>& View::selectors() {
-  profiles();
-  return selectors_;
+}  // namespace
+
+View::View(Snapshot snapshot, PlanCache& plans)
+    : snapshot_(std::move(snapshot)),
+      plans_(plans),
+      profiles_(snapshot_, plans_),
+      common_(std::make_shared<Common>()) {}
+
+View::View(const View& before, Snapshot after, std::span<const Edit> edits)
+    : snapshot_(std::move(after)),
+      plans_(before.plans_),
+      profiles_(before.profiles_.with(snapshot_, plans_, edits)),
+      common_(touch_common(edits) ? std::make_shared<Common>() : before.common_) {}
+
+const std::vector<PlanPtr>& View::plans_of(const std::string& tenant) {
+  const auto it = plans_of_.find(tenant);
+  if (it != plans_of_.end()) return it->second;
+  auto& out = plans_of_[tenant];
+  out = profiles_.for_tenant(tenant);
+  // Whoever has a profile on keeps it, also when it is not available any more.
+  const auto by_name = [](const PlanPtr& plan) -> const std::string& {
+    return plan->profile->metadata().name();
+  };
+  for (const auto& name : snapshot_.profiles_enabled_in(tenant)) {
+    const auto at = std::ranges::lower_bound(out, name, {}, by_name);
+    if (at != out.end() && by_name(*at) == name) continue;
+    if (auto plan = profiles_.find(name)) out.insert(at, std::move(plan));
+  }
+  return out;
 }
 
 bool View::policy_needed(std::string_view host_name, const ProfilePlan& plan,
@@ -61,13 +83,10 @@ void View::policy_refs(const ProfilePlan& plan, const std::vector<std::string>& 
   }
 }
 
-std::vector<ItemRef> View::refs(std::string_view host_name) {
+std::vector<ItemRef> View::own_refs(const v1::Host& host, std::set<TenantNetwork>& networks) const {
   std::vector<ItemRef> out;
-  const auto host = snapshot_.find<v1::Host>(host_name);
-  if (!host) return out;
-  for (const auto& s : switches_of(*host)) out.push_back(ItemRef::virtual_switch(s.name()));
-  std::set<std::pair<std::string, std::string>> networks;
-  for (const auto& key : snapshot_.vms_of_host(host_name)) {
+  for (const auto& s : switches_of(host)) out.push_back(ItemRef::virtual_switch(s.name()));
+  for (const auto& key : snapshot_.vms_of_host(host.metadata().name())) {
     const auto vm = snapshot_.find<v1::VirtualMachine>(key.tenant, key.name);
     out.push_back(ItemRef::instance(key.tenant, key.name));
     for (const auto& nic : vm->spec().nics()) {
@@ -75,17 +94,90 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
       networks.emplace(key.tenant, nic.network());
     }
   }
-  for (const auto& [tenant, network] : networks) {
-    out.push_back(ItemRef::network(tenant, network));
+  for (const auto& [tenant, network] : networks) out.push_back(ItemRef::network(tenant, network));
+  return out;
+}
+
+std::vector<ItemRef> View::refs(std::string_view host_name) {
+  const auto* host = this->host(host_name);
+  if (!host) return {};
+  std::set<TenantNetwork> networks;
+  auto out = own_refs(*host, networks);
+  for (const auto& [tenant, network] : networks)
     for (const auto& other : snapshot_.hosts_of_network(tenant, network))
       if (other != host_name)
         for (const auto& nic : snapshot_.nics_of_network(tenant, network, other))
           out.push_back(ItemRef::neighbor(nic.port_id));
-  }
-  const auto tenants = snapshot_.tenants_of_host(host_name);
-  for (const auto& [name, plan] : profiles()) policy_refs(*plan, tenants, out);
+  for (const auto& tenant : snapshot_.tenants_of_host(host_name))
+    for (const auto& plan : plans_of(tenant)) policy_refs(*plan, {tenant}, out);
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+std::vector<ItemPtr> View::list(std::string_view host_name) {
+  const auto* host = this->host(host_name);
+  if (!host) return {};
+  std::vector<ItemPtr> out;
+  std::set<TenantNetwork> networks;
+  for (const auto& ref : own_refs(*host, networks))
+    if (auto item = this->item(host_name, ref)) out.push_back(std::move(item));
+
+  std::set<const ProfilePlan*> once;  // whose policies for all tenants are in
+  for (const auto& tenant : snapshot_.tenants_of_host(host_name))
+    for (const auto& plan : plans_of(tenant)) {
+      const auto take = [&](const std::string& whose) {
+        const auto& items = policies_of(*plan, whose);
+        if (!items.empty() && policy_needed(host_name, *plan, whose))
+          out.insert(out.end(), items.begin(), items.end());
+      };
+      take(tenant);
+      if (once.insert(plan.get()).second) take("");
+    }
+  // Profiles of a tenant may share groups.
+  std::ranges::sort(out, {}, [](const ItemPtr& item) -> const std::string& { return item->key; });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+
+  // Their keys are the last ones.
+  std::vector<const Neighborhood*> neighborhoods;
+  for (const auto& network : networks) neighborhoods.push_back(&neighborhood(network));
+  std::ranges::sort(neighborhoods, {},
+                    [](const auto* one) -> const std::string& { return one->key; });
+  for (const auto* one : neighborhoods)
+    for (const auto& [at, item] : one->members)
+      if (at != host_name) out.push_back(item);
+  return out;
+}
+
+const View::Neighborhood& View::neighborhood(const TenantNetwork& network) {
+  const auto [it, fresh] = common_->neighborhoods.try_emplace(network);
+  auto& out = it->second;
+  if (!fresh) return out;
+  const auto object = snapshot_.find<v1::VirtualNetwork>(network.first, network.second);
+  if (!object) return out;
+  out.key = neighbor_prefix(static_cast<std::uint32_t>(object->spec().vni()));
+  for (const auto& ref : snapshot_.nics_of_network(network.first, network.second)) {
+    const auto nic = find_nic(ref.port_id);
+    if (auto item = nic.nic ? shared_neighbor(nic) : nullptr)
+      out.members.push_back({host_of(*nic.vm), std::move(item)});
+  }
+  std::ranges::sort(out.members, {},
+                    [](const auto& member) -> const std::string& { return member.item->key; });
+  return out;
+}
+
+const std::vector<ItemPtr>& View::policies_of(const ProfilePlan& plan, const std::string& tenant) {
+  const auto [it, fresh] = common_->of_profile.try_emplace({&plan, tenant});
+  auto& out = it->second;
+  if (!fresh) return out;
+  std::vector<ItemRef> refs;
+  policy_refs(plan, tenant.empty() ? std::vector<std::string>() : std::vector{tenant}, refs);
+  for (const auto& ref : refs) {
+    if (ref.type == ItemRef::Type::kGroup)
+      out.push_back(shared_group(ref));
+    else if (ref.c == tenant)
+      if (auto item = shared_policy(plan, ref)) out.push_back(std::move(item));
+  }
   return out;
 }
 
@@ -139,7 +231,7 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     const auto enablement = snapshot_.find<v1::Enablement>(tenant, e);
     const auto& profile = enablement->spec().profile();
     if (!seen.insert(profile).second) continue;
-    const auto plan = plans_.published(snapshot_, profile);
+    const auto plan = profiles_.find(profile);
     const auto* level = plan ? plan->find(enablement->spec().level()) : nullptr;
     if (!level) continue;
     const auto owner = level->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;

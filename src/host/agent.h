@@ -61,7 +61,7 @@ class Agent {
   v1::Heartbeat heartbeat() const;
   void received(const v1::ServerMessage&);
   void carry_out(const std::vector<std::string>& changed);
-  void acknowledge(bool with_digest);
+  void acknowledge();
   void persist_soon();
   void persist();
 
@@ -78,8 +78,6 @@ class Agent {
 
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once
-  bool full_came_ = false;    // and is not acknowledged
-  bool owes_digest_ = false;  // the last ack had none
   bool in_step_ = false;      // this session's FULL or delta has come
   std::string last_refusal_;
   std::optional<MonoTime> received_at_;  // of the oldest message that is not acknowledged

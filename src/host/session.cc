@@ -74,7 +74,6 @@ void Session::on_received(const v1::ServerMessage& message) {
   failures_ = 0;
   heard_ = true;
   if (message.has_heartbeat()) return;
-  heard_intent_ = true;
   hooks_.received(message);
 }
 
@@ -111,7 +110,6 @@ void Session::tick() {
     v1::HostMessage message;
     *message.mutable_heartbeat() = hooks_.heartbeat();
     link_.send(message);
-    if (!std::exchange(heard_intent_, false)) hooks_.idle();
   });
 }
 

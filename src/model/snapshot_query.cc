@@ -170,6 +170,9 @@ std::vector<std::string> Snapshot::pools_naming(std::string_view tenant,
 bool Snapshot::profile_enabled_in(std::string_view profile, std::string_view tenant) const {
   return has_prefix(state_->index[kOfProfile], join_prefix(profile, tenant));
 }
+std::vector<std::string> Snapshot::profiles_enabled_in(std::string_view tenant) const {
+  return first_parts(state_->index[kTenantUses], join_prefix(tenant));
+}
 std::vector<std::string> Snapshot::profiles_of_definition(std::string_view definition) const {
   return rests(state_->index[kOfDefinition], join_prefix(definition));
 }
