@@ -249,6 +249,8 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
       Compiler fresh(kinds_);
       for (const auto& host : hosts) {
         const auto full = fresh.compile(world.now(), host);
+        ASSERT_EQ(digest_of(incremental.list(world.now(), host)), full.digest())
+            << "seed " << seed << " round " << round << " host " << host << ": a kept item is stale";
         if (full == held[host]) continue;
         std::string edits;
         for (const auto& edit : world.last_edits())

@@ -153,16 +153,17 @@ ItemPtr View::network_item(const v1::Host& host, const std::string& tenant,
 }
 
 ItemPtr View::group_item(const v1::Host& host, const ItemRef& ref) {
-  const auto& name = host.metadata().name();
-  const bool used = std::ranges::any_of(
-      profiles_.naming(ref.b), [&](const auto& plan) { return policy_needed(name, *plan, ref.a); });
+  const bool used = std::ranges::any_of(profiles_.naming(ref.b), [&](const auto& plan) {
+    return policy_needed(host, *plan, ref.a);
+  });
   return used ? shared_group(ref) : nullptr;
 }
 
 ItemPtr View::shared_group(const ItemRef& ref) {
-  const auto [it, fresh] = common_->policies.try_emplace(ref);
-  if (fresh) it->second = make_group(ref);
-  return it->second;
+  if (const auto* known = common_.policies.find(ref)) return *known;
+  auto item = make_group(ref);
+  common_.policies = common_.policies.set(ref, item);
+  return item;
 }
 
 ItemPtr View::make_group(const ItemRef& ref) const {
@@ -197,7 +198,7 @@ ItemPtr View::make_group(const ItemRef& ref) const {
 
 ItemPtr View::policy_item(const v1::Host& host, const ItemRef& ref) {
   const auto plan = profiles_.find(ref.a);
-  if (!plan || !policy_needed(host.metadata().name(), *plan, ref.c)) return nullptr;
+  if (!plan || !policy_needed(host, *plan, ref.c)) return nullptr;
   return shared_policy(*plan, ref);
 }
 
@@ -205,9 +206,10 @@ ItemPtr View::policy_item(const v1::Host& host, const ItemRef& ref) {
 ItemPtr View::shared_policy(const ProfilePlan& plan, const ItemRef& ref) {
   const auto* level = plan.find(ref.b);
   if (!level || level->per_tenant() == ref.c.empty()) return nullptr;
-  const auto [it, fresh] = common_->policies.try_emplace(ref);
-  if (fresh) it->second = make_policy(plan, ref);
-  return it->second;
+  if (const auto* known = common_.policies.find(ref)) return *known;
+  auto item = make_policy(plan, ref);
+  common_.policies = common_.policies.set(ref, item);
+  return item;
 }
 
 ItemPtr View::make_policy(const ProfilePlan& plan, const ItemRef& ref) const {
@@ -269,9 +271,11 @@ ItemPtr View::neighbor_item(const v1::Host& host, std::uint32_t id) {
 }
 
 ItemPtr View::shared_neighbor(const RunningNic& found) {
-  const auto [it, fresh] = common_->neighbors.try_emplace(found.nic->port_id());
-  if (fresh) it->second = make_neighbor(found);
-  return it->second;
+  const auto id = found.nic->port_id();
+  if (const auto* known = common_.neighbors.find(id)) return *known;
+  auto item = make_neighbor(found);
+  common_.neighbors = common_.neighbors.set(id, item);
+  return item;
 }
 
 // nullptr: its host has no uplink.

@@ -12,13 +12,6 @@ std::string prefix_of(std::string_view part) {
   return std::string(part) + kSeparator;
 }
 
-std::vector<std::string> tenants_named(const v1::ServiceProfile& profile) {
-  const auto& availability = profile.spec().availability();
-  const auto& tenants = availability.allow().tenants();
-  if (availability.everyone() || tenants.empty()) return {""};
-  return {tenants.begin(), tenants.end()};
-}
-
 }  // namespace
 
 ProfileIndex::ProfileIndex(const Snapshot& snapshot, PlanCache& plans) {
@@ -53,8 +46,6 @@ void ProfileIndex::enter(const PlanPtr& plan, bool present) {
   };
   const auto& name = plan->profile->metadata().name();
   set(by_name_, name);
-  for (const auto& tenant : tenants_named(*plan->profile))
-    set(by_tenant_, prefix_of(tenant) + name);
   for (const auto& level : plan->levels)
     if (level.plan)
       for (const auto& [text, selector] : level.plan->groups())
@@ -66,29 +57,15 @@ PlanPtr ProfileIndex::find(std::string_view profile) const {
   return found ? *found : nullptr;
 }
 
-std::vector<PlanPtr> ProfileIndex::below(const Plans& plans, const std::string& prefix) {
+std::vector<PlanPtr> ProfileIndex::naming(std::string_view selector_text) const {
+  const auto prefix = prefix_of(selector_text);
   std::vector<PlanPtr> out;
-  plans.each_from(prefix, [&](const std::string& key, const PlanPtr& plan) {
+  by_selector_.each_from(prefix, [&](const std::string& key, const PlanPtr& plan) {
     if (!key.starts_with(prefix)) return false;
     out.push_back(plan);
     return true;
   });
   return out;
-}
-
-std::vector<PlanPtr> ProfileIndex::for_tenant(std::string_view tenant) const {
-  auto out = below(by_tenant_, prefix_of(""));
-  const auto open = static_cast<std::ptrdiff_t>(out.size());
-  if (auto own = below(by_tenant_, prefix_of(tenant)); !tenant.empty())
-    out.insert(out.end(), own.begin(), own.end());
-  std::inplace_merge(out.begin(), out.begin() + open, out.end(), [](const auto& a, const auto& b) {
-    return a->profile->metadata().name() < b->profile->metadata().name();
-  });
-  return out;
-}
-
-std::vector<PlanPtr> ProfileIndex::naming(std::string_view selector_text) const {
-  return below(by_selector_, prefix_of(selector_text));
 }
 
 const v1::LabelSelector* ProfileIndex::selector(std::string_view text) const {

@@ -1,4 +1,4 @@
-// Published profiles that can be compiled, by everything the compiler looks them up by. Immutable
+// Published profiles that can be compiled, by name and by the selectors their rules name. Immutable
 // like snapshots: an edit gives a new index that shares all but what changed, so that one profile
 // of ten thousand costs no more than one of ten.
 #pragma once
@@ -23,8 +23,6 @@ class ProfileIndex {
   [[nodiscard]] ProfileIndex with(const Snapshot& after, PlanCache&, std::span<const Edit>) const;
 
   PlanPtr find(std::string_view profile) const;  // nullptr: not published, or cannot be compiled
-  // Those whose availability does not leave the tenant out by its name alone, sorted by name.
-  std::vector<PlanPtr> for_tenant(std::string_view tenant) const;
   // Those with rules that name this selector, sorted by name.
   std::vector<PlanPtr> naming(std::string_view selector_text) const;
   // nullptr: no profile names such a selector.
@@ -33,10 +31,8 @@ class ProfileIndex {
  private:
   using Plans = PersistentMap<std::string, PlanPtr>;
   void enter(const PlanPtr&, bool present);
-  static std::vector<PlanPtr> below(const Plans&, const std::string& prefix);
 
   Plans by_name_;
-  Plans by_tenant_;    // tenant, profile; tenant "": those that name no tenants
   Plans by_selector_;  // text, profile
 };
 

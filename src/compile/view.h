@@ -12,47 +12,12 @@
 #include <string_view>
 #include <vector>
 
+#include "compile/common_items.h"
 #include "compile/intent.h"
 #include "compile/plans.h"
 #include "compile/profile_index.h"
 
 namespace penstock {
-
-// Which item, by what it is made of.
-struct ItemRef {
-  enum class Type : std::uint8_t {
-    kSwitch,
-    kNetwork,
-    kGroup,
-    kPolicy,
-    kInstance,
-    kPort,
-    kNeighbor
-  };
-  Type type;
-  std::string a, b, c;
-  std::uint32_t port = 0;
-  auto operator<=>(const ItemRef&) const = default;
-
-  static ItemRef virtual_switch(std::string name) {
-    return {Type::kSwitch, std::move(name), {}, {}, 0};
-  }
-  static ItemRef network(std::string tenant, std::string name) {
-    return {Type::kNetwork, std::move(tenant), std::move(name), {}, 0};
-  }
-  static ItemRef group(std::string tenant, std::string selector) {
-    return {Type::kGroup, std::move(tenant), std::move(selector), {}, 0};
-  }
-  // Tenant empty: the policy that is the same for all.
-  static ItemRef policy(std::string profile, std::string level, std::string tenant) {
-    return {Type::kPolicy, std::move(profile), std::move(level), std::move(tenant), 0};
-  }
-  static ItemRef instance(std::string tenant, std::string vm) {
-    return {Type::kInstance, std::move(tenant), std::move(vm), {}, 0};
-  }
-  static ItemRef port_of(std::uint32_t id) { return {Type::kPort, {}, {}, {}, id}; }
-  static ItemRef neighbor(std::uint32_t id) { return {Type::kNeighbor, {}, {}, {}, id}; }
-};
 
 class View {
  public:
@@ -78,13 +43,14 @@ class View {
                    std::vector<ItemRef>& out) const;
   // Whether the host has the profile's policies of this tenant; tenant empty: those that are the
   // same for all.
-  bool policy_needed(std::string_view host, const ProfilePlan&, std::string_view tenant) const;
+  bool policy_needed(const v1::Host&, const ProfilePlan&, std::string_view tenant);
 
  private:
   const Snapshot snapshot_;
   PlanCache& plans_;
   ProfileIndex profiles_;
-  std::map<std::string, std::vector<PlanPtr>> plans_of_;
+  std::map<std::string, std::vector<PlanPtr>> plans_of_;                    // by tenant
+  std::map<std::string, std::vector<std::string>, std::less<>> tenants_of_;  // by host
   // Found before: the items of one change share few hosts and networks.
   std::map<std::string, std::shared_ptr<const v1::Host>, std::less<>> hosts_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const v1::VirtualNetwork>>
@@ -96,28 +62,12 @@ class View {
   std::map<std::string, std::vector<SelectingPool>, std::less<>> pools_;  // by tenant
   std::map<std::string, std::vector<v1::StepIntent>>
       steps_;  // by tenant and enablements: most ports have the same
-
-  // The running NICs of a network as neighbours on other hosts see them.
-  struct Neighborhood {
-    struct Member {
-      std::string host;
-      ItemPtr item;
-    };
-    std::string key;              // prefix of its items' keys
-    std::vector<Member> members;  // sorted by the items' keys
-  };
-  using TenantNetwork = std::pair<std::string, std::string>;
-  // Items that are the same on every host that has them.
-  struct Common {
-    std::map<ItemRef, ItemPtr> policies;  // and groups
-    // Those of one profile for one tenant; tenant "": those that are the same for all.
-    std::map<std::pair<const ProfilePlan*, std::string>, std::vector<ItemPtr>> of_profile;
-    std::map<std::uint32_t, ItemPtr> neighbors;  // by port
-    std::map<TenantNetwork, Neighborhood> neighborhoods;
-  };
-  std::shared_ptr<Common> common_;
+  CommonItems common_;
+  using TenantNetwork = CommonItems::TenantNetwork;
 
   const v1::Host* host(std::string_view name);
+  const std::vector<std::string>& tenants_of(std::string_view host);
+  bool needed_by(const v1::Host&, const ProfilePlan&, std::string_view tenant) const;
   struct RunningNic {
     std::shared_ptr<const v1::VirtualMachine> vm;
     const v1::Nic* nic = nullptr;
@@ -133,8 +83,8 @@ class View {
                                          const std::vector<std::string>& enablements);
   // The host's own items, without policies, groups and neighbours; networks by their names.
   std::vector<ItemRef> own_refs(const v1::Host&, std::set<TenantNetwork>& networks) const;
-  const Neighborhood& neighborhood(const TenantNetwork&);
-  const std::vector<ItemPtr>& policies_of(const ProfilePlan&, const std::string& tenant);
+  std::shared_ptr<const Neighborhood> neighborhood(const TenantNetwork&);
+  CommonItems::Items policies_of(const ProfilePlan&, const std::string& tenant);
 
   ItemPtr switch_item(const v1::Host&, const std::string& name) const;
   ItemPtr network_item(const v1::Host&, const std::string& tenant, const std::string& name) const;

@@ -158,6 +158,8 @@ class Snapshot {
   bool profile_enabled_in(std::string_view profile, std::string_view tenant) const;
   std::vector<std::string> profiles_enabled_in(std::string_view tenant) const;
   std::vector<std::string> profiles_of_definition(std::string_view definition) const;
+  // Published profiles whose availability does not leave the tenant out by its name alone.
+  std::vector<std::string> profiles_offered_to(std::string_view tenant) const;
 
   // Names of VMs: those the pool names that exist, and those its selector matches.
   std::vector<std::string> vms_of_pool(std::string_view tenant, std::string_view pool) const;

@@ -90,7 +90,13 @@ void enter_object(const Entrant& entry, const v1::Host& host) {
 }
 
 void enter_object(const Entrant& entry, const v1::ServiceProfile& profile) {
-  entry(kOfDefinition, join_key(profile.spec().definition(), profile.metadata().name()));
+  const auto& name = profile.metadata().name();
+  entry(kOfDefinition, join_key(profile.spec().definition(), name));
+  if (!profile.spec().published()) return;
+  const auto& availability = profile.spec().availability();
+  const auto& tenants = availability.allow().tenants();
+  if (availability.everyone() || tenants.empty()) return entry(kOffered, join_key("", name));
+  for (const auto& tenant : tenants) entry(kOffered, join_key(tenant, name));
 }
 
 template <typename... Types>

@@ -31,6 +31,7 @@ enum Table : std::size_t {
   kOnNetwork,     // tenant network enablement
   kOfProfile,     // profile tenant enablement
   kTenantUses,    // tenant profile enablement
+  kOffered,       // tenant profile, published; tenant empty: its availability names no tenants
   kOfDefinition,  // definition profile
   kPoolNames,     // tenant vm pool
   kPoolSelects,   // tenant pool

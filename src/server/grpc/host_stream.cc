@@ -1,4 +1,5 @@
 #include "base/ensure.h"
+#include "penstock/v1/host.grpc.pb.h"
 #include "server/grpc/calls.h"
 
 namespace penstock::grpc_adapter {

@@ -149,7 +149,7 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
   }
   v1::ListCatalogResponse response;
   response.set_revision(snapshot.revision());
-  snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& profile) {
+  const auto take = [&](const v1::ServiceProfile& profile) {
     auto entry = catalog_entry(context, request.tenant(), profile);
     if (!entry) return;
     auto& status = *entry->mutable_status();
@@ -159,7 +159,12 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
       return;
     if (!found_by(*entry, request.query())) return;
     *response.add_entries() = std::move(*entry);
-  });
+  };
+  if (request.tenant().empty())
+    snapshot.each<v1::ServiceProfile>(take);
+  else
+    for (const auto& name : snapshot.profiles_offered_to(request.tenant()))
+      take(*snapshot.find<v1::ServiceProfile>(name));
   return response;
 }
 
