@@ -74,7 +74,8 @@ class Fleet {
   void in_step() {
     const std::lock_guard lock(mutex_);
     if (--missing_ > 0) return;
-    const auto now = std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch());
+    const auto now =
+        std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch());
     fmt::print(R"({{"in_step_at": {:.6f}, "hosts": {}, "fulls": {}, "items": {}, "bytes": {}}})"
                "\n",
                now.count(), hosts_, fulls_, items_, bytes_);
@@ -123,8 +124,10 @@ class Stream final : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   void begin() {
     if (forget_) host_.forget();
     context_ = std::make_unique<grpc::ClientContext>();
+    context_->set_wait_for_ready(true);  // the channel tries again by itself
     context_->AddMetadata("authorization", "Bearer " + host_.token);
-    host_.stub->PrepareBidiStreamingCall(context_.get(), "/penstock.v1.HostSession/Connect", {}, this);
+    host_.stub->PrepareBidiStreamingCall(context_.get(), "/penstock.v1.HostSession/Connect", {},
+                                         this);
     AddHold();
     v1::HostMessage message;
     auto& hello = *message.mutable_hello();
@@ -266,10 +269,10 @@ int main(int argc, char** argv) {
     host.name = name;
     host.token = token;
     grpc::ChannelArguments arguments;
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);  // a connection each
-    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 20);
-    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20'000);  // limits the connecting itself
-    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 20);
+    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);       // a connection each
+    arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);  // as session_reconnect_min_ms
+    arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20'000);   // limits the connecting itself
+    arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 100);
     arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
     arguments.SetMaxReceiveMessageSize(-1);
     host.stub = std::make_unique<grpc::GenericStub>(
