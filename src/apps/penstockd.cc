@@ -1,5 +1,6 @@
 // penstockd, the management server: wiring only.
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -66,6 +67,15 @@ Result<LogLevel> parse_level(const std::string& text) {
               "debug, info, warning or error");
 }
 
+// A connection each for hosts, clients and watches: the usual soft limit of 1,024 files is kept for programs
+// that use select(2), which this one does not.
+void allow_many_files() {
+  rlimit files{};
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;
+  files.rlim_cur = files.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &files);
+}
+
 int run(const Options& options) {
   const auto level = parse_level(options.log_level);
   StderrLog log("penstockd", level.value_or(LogLevel::kInfo));
@@ -80,6 +90,7 @@ int run(const Options& options) {
   if (mkdir(options.data.c_str(), 0700) != 0 && errno != EEXIST)
     return stopped(log, fail_errno(errno, "make " + options.data).error());
 
+  allow_many_files();
   RealRuntime runtime(tunables);
   auto store = open_sqlite_store(runtime, log, options.data + "/penstock.db",
                                  options.restored ? StoreLife::kNew : StoreLife::kSame);

@@ -20,4 +20,19 @@ struct Digest {
 Digest digest(std::span<const std::byte>);
 Digest digest(std::string_view);
 
+// The digest of a set: the sum of its members' digests modulo 2^256. Kept up to date at the cost of
+// what changes, the same in whatever order. It finds mistakes; against somebody who chooses the
+// members to deceive it is weaker than a digest of the whole.
+class SetDigest {
+ public:
+  void add(const Digest& member);
+  void remove(const Digest& member);
+  void add(const SetDigest& other);  // the union, or a difference made by add() and remove()
+  std::string text() const;          // 64 lower-case hex digits
+  bool operator==(const SetDigest&) const = default;
+
+ private:
+  std::array<std::uint64_t, 4> sum_{};  // lowest first
+};
+
 }  // namespace penstock

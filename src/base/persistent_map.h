@@ -1,7 +1,8 @@
-// An ordered map whose copies are free: set() and erase() return a new map that shares all but O(log n) nodes with
-// the old one. Snapshots of the whole inventory are made of these; a reader keeps its version as long as it likes.
-// Iteration is in key order, so nothing computed from it depends on hashing or on history.
-// Path-copying AVL tree. Values are shared, never copied: V is usually a shared_ptr to a const message.
+// An ordered map whose copies are free: set() and erase() return a new map that shares all but
+// O(log n) nodes with the old one. Snapshots of the whole inventory are made of these; a reader
+// keeps its version as long as it likes. Iteration is in key order, so nothing computed from it
+// depends on hashing or on history. Path-copying AVL tree. Values are shared, never copied: V is
+// usually a shared_ptr to a const message.
 #pragma once
 
 #include <algorithm>
@@ -9,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <utility>
+#include <vector>
 
 namespace penstock {
 
@@ -33,16 +35,22 @@ class PersistentMap {
   const V* find(const Q& key) const {
     const Node* node = root_.get();
     while (node) {
-      if (Less{}(key, node->key)) node = node->left.get();
-      else if (Less{}(node->key, key)) node = node->right.get();
-      else return &node->value;
+      if (Less{}(key, node->key))
+        node = node->left.get();
+      else if (Less{}(node->key, key))
+        node = node->right.get();
+      else
+        return &node->value;
     }
     return nullptr;
   }
   template <typename Q>
-  bool contains(const Q& key) const { return find(key) != nullptr; }
+  bool contains(const Q& key) const {
+    return find(key) != nullptr;
+  }
 
-  // Number of keys less than `key`: with size() and a neighbour's rank, how many lie in a range, in O(log n).
+  // Number of keys less than `key`: with size() and a neighbour's rank, how many lie in a range, in
+  // O(log n).
   template <typename Q>
   std::size_t rank(const Q& key) const {
     std::size_t below = 0;
@@ -65,12 +73,23 @@ class PersistentMap {
     return contains(key) ? PersistentMap(remove(root_, key)) : *this;
   }
 
-  // visit(key, value) in key order; stops early when visit returns false (a void visit never stops).
+  // From entries that are sorted by key, no key twice: O(n), where set() for each is O(n log n)
+  // with all nodes on the way made anew.
+  static PersistentMap from_sorted(std::vector<std::pair<K, V>> entries) {
+    return PersistentMap(middle(entries, 0, entries.size()));
+  }
+
+  // visit(key, value) in key order; stops early when visit returns false (a void visit never
+  // stops).
   template <typename Visit>
-  void each(Visit&& visit) const { walk(root_.get(), visit); }
+  void each(Visit&& visit) const {
+    walk(root_.get(), visit);
+  }
   // The same from the first key that is not less than `from`.
   template <typename Q, typename Visit>
-  void each_from(const Q& from, Visit&& visit) const { walk_from(root_.get(), from, visit); }
+  void each_from(const Q& from, Visit&& visit) const {
+    walk_from(root_.get(), from, visit);
+  }
 
  private:
   Link root_;
@@ -87,6 +106,16 @@ class PersistentMap {
         Node{std::move(key), std::move(value), std::move(left), std::move(right), height, size});
   }
 
+  // The entries from `first` up to `last` with the middle one on top: no side is higher by more
+  // than one.
+  static Link middle(std::vector<std::pair<K, V>>& entries, std::size_t first, std::size_t last) {
+    if (first == last) return nullptr;
+    const auto at = first + (last - first) / 2;
+    auto left = middle(entries, first, at), right = middle(entries, at + 1, last);
+    return make(std::move(entries[at].first), std::move(entries[at].second), std::move(left),
+                std::move(right));
+  }
+
   static Link balanced(K key, V value, Link left, Link right) {
     const int lean = height_of(left) - height_of(right);
     if (lean > 1) {
@@ -94,13 +123,15 @@ class PersistentMap {
         return make(left->key, left->value, left->left,
                     make(std::move(key), std::move(value), left->right, std::move(right)));
       const auto& middle = left->right;
-      return make(middle->key, middle->value, make(left->key, left->value, left->left, middle->left),
+      return make(middle->key, middle->value,
+                  make(left->key, left->value, left->left, middle->left),
                   make(std::move(key), std::move(value), middle->right, std::move(right)));
     }
     if (lean < -1) {
       if (height_of(right->right) >= height_of(right->left))
         return make(right->key, right->value,
-                    make(std::move(key), std::move(value), std::move(left), right->left), right->right);
+                    make(std::move(key), std::move(value), std::move(left), right->left),
+                    right->right);
       const auto& middle = right->left;
       return make(middle->key, middle->value,
                   make(std::move(key), std::move(value), std::move(left), middle->left),
@@ -144,7 +175,8 @@ class PersistentMap {
   }
   template <typename Visit>
   static bool walk(const Node* node, Visit& visit) {
-    return !node || (walk(node->left.get(), visit) && call(visit, *node) && walk(node->right.get(), visit));
+    return !node ||
+           (walk(node->left.get(), visit) && call(visit, *node) && walk(node->right.get(), visit));
   }
   template <typename Q, typename Visit>
   static bool walk_from(const Node* node, const Q& from, Visit& visit) {

@@ -49,5 +49,25 @@ TEST(PersistentMap, AgreesWithStdMapUnderRandomEdits) {
               static_cast<std::size_t>(std::distance(model.begin(), model.lower_bound(key))));
 }
 
+TEST(PersistentMap, MadeOfSortedEntriesIsAsIfPutInOneByOne) {
+  for (int size = 0; size < 70; ++size) {
+    std::vector<std::pair<int, int>> entries;
+    for (int i = 0; i < size; ++i) entries.emplace_back(2 * i, i);
+    auto map = PersistentMap<int, int>::from_sorted(entries);
+    ASSERT_EQ(map.size(), entries.size());
+    // Edits afterwards rely on the heights being right.
+    for (int i = 0; i < size; ++i) map = map.set(2 * i + 1, -i);
+    for (int i = 0; i < size; i += 2) map = map.erase(2 * i);
+    std::vector<std::pair<int, int>> seen, want;
+    map.each([&](int key, int value) { seen.emplace_back(key, value); });
+    for (int i = 0; i < size; ++i) {
+      if (i % 2) want.emplace_back(2 * i, i);
+      want.emplace_back(2 * i + 1, -i);
+    }
+    ASSERT_EQ(seen, want);
+    for (const auto& [key, value] : want) ASSERT_TRUE(map.contains(key));
+  }
+}
+
 }  // namespace
 }  // namespace penstock

@@ -328,15 +328,21 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
     for (const auto& host : hosts) held[host] = incremental.compile(world.now(), host);
     RandomWorld dice(world, seed);
     for (int round = 0; round < 800; ++round) {
-      if (!dice.step()) continue;
+      const auto revision = world.now().revision();
+      if (!dice.step() || world.now().revision() == revision) continue;
       for (const auto& [host, change] :
            incremental.changes(world.before(), world.now(), world.last_edits())) {
         ASSERT_FALSE(change.empty());
+        auto digest = held[host].digest();
+        digest.add(change.difference);
         change.apply_to(held[host]);
+        ASSERT_EQ(digest, held[host].digest()) << "the difference is what the change makes";
       }
       Compiler fresh(kinds_);
       for (const auto& host : hosts) {
         const auto full = fresh.compile(world.now(), host);
+        ASSERT_EQ(digest_of(incremental.list(world.now(), host)), full.digest())
+            << "seed " << seed << " round " << round << " host " << host << ": a kept item is stale";
         if (full == held[host]) continue;
         std::string edits;
         for (const auto& edit : world.last_edits())
@@ -354,9 +360,15 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
 }
 
 TEST(HostChange, TwoChangesMakeOne) {
-  const auto bytes = [](const char* text) { return std::make_shared<const std::string>(text); };
-  HostChange a{{{"x", bytes("1")}, {"y", bytes("1")}}, {"z"}}, b{{{"z", bytes("2")}}, {"x"}};
-  HostIntent one{{{"z", bytes("0")}}}, two = one;
+  const auto item = [](const char* key, const char* name) {
+    v1::IntentItem out;
+    out.set_key(key);
+    out.mutable_network()->set_name(name);
+    return make_item(std::move(out));
+  };
+  HostChange a{{{"x", item("x", "1")}, {"y", item("y", "1")}}, {"z"}, {}};
+  HostChange b{{{"z", item("z", "2")}}, {"x"}, {}};
+  HostIntent one{{{"z", item("z", "0")}}}, two = one;
   a.apply_to(one);
   b.apply_to(one);
   a.then(b);

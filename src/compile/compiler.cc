@@ -26,15 +26,20 @@ class CompilerMemo {
   explicit CompilerMemo(const StepKinds& kinds) : plans(kinds) {}
 
   View& view(const Snapshot& snapshot) {
-    if (!view_ || !view_->snapshot().same_as(snapshot))
-      view_ = std::make_unique<View>(snapshot, plans);
-    return *view_;
+    for (const auto* known : {&view_, &other_})
+      if (*known && (*known)->snapshot().same_as(snapshot)) return **known;
+    // An earlier or a proposed state: the newest one's view stays.
+    auto& slot = view_ ? other_ : view_;
+    slot = std::make_unique<View>(snapshot, plans);
+    return *slot;
   }
   // The views of both ends of a change; the newer one is kept.
-  std::pair<std::unique_ptr<View>, View*> step(const Snapshot& before, const Snapshot& after) {
+  std::pair<std::unique_ptr<View>, View*> step(const Snapshot& before, const Snapshot& after,
+                                               std::span<const Edit> edits) {
     auto old = view_ && view_->snapshot().same_as(before) ? std::move(view_)
                                                           : std::make_unique<View>(before, plans);
-    view_ = std::make_unique<View>(after, plans);
+    other_.reset();
+    view_ = std::make_unique<View>(*old, after, edits);
     return {std::move(old), view_.get()};
   }
 
@@ -42,19 +47,21 @@ class CompilerMemo {
   SelectorNumbers numbers{plans};
 
  private:
-  std::unique_ptr<View> view_;
+  std::unique_ptr<View> view_;   // of the newest snapshot
+  std::unique_ptr<View> other_;  // of whatever else was asked for last
 };
 
 Compiler::Compiler(const StepKinds& kinds) : memo_(std::make_unique<CompilerMemo>(kinds)) {}
 Compiler::~Compiler() = default;
 
 HostIntent Compiler::compile(const Snapshot& snapshot, std::string_view host) {
-  auto& view = memo_->view(snapshot);
   HostIntent out;
-  for (const auto& ref : view.refs(host))
-    if (auto item = view.item(host, ref))
-      out.items.emplace(std::move(item->key), std::move(item->bytes));
+  for (auto& item : list(snapshot, host)) out.items.emplace_hint(out.items.end(), item->key, item);
   return out;
+}
+
+std::vector<ItemPtr> Compiler::list(const Snapshot& snapshot, std::string_view host) {
+  return memo_->view(snapshot).list(host);
 }
 
 Status Compiler::check_selectors(const Snapshot& after, const ObjectKey& edited) {
@@ -66,19 +73,24 @@ Status Compiler::check_selectors(const Snapshot& after, const ObjectKey& edited)
 
 Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
                           std::span<const Edit> edits) {
-  auto [old, now] = memo_->step(before, after);
+  auto [old, now] = memo_->step(before, after, edits);
   Changes out;
   for (const auto& [host, refs] : dirty_items(*old, *now, edits)) {
     HostChange change;
     for (const auto& ref : refs) {
-      auto was = old->item(host, ref);
-      auto is = now->item(host, ref);
-      if (was && (!is || was->key != is->key)) change.remove.insert(was->key);
-      if (is && (!was || was->key != is->key || *was->bytes != *is->bytes))
-        change.put.emplace(std::move(is->key), std::move(is->bytes));
+      const auto was = old->item(host, ref), is = now->item(host, ref);
+      if (was == is || (was && is && was->bytes == is->bytes)) continue;
+      if (was) {
+        change.difference.remove(was->digest);
+        if (!is || was->key != is->key) change.remove.insert(was->key);
+      }
+      if (is) {
+        change.difference.add(is->digest);
+        change.put.emplace(is->key, is);
+      }
     }
     // A key may pass from one object to another: a VNI to a new network.
-    for (const auto& [key, bytes] : change.put) change.remove.erase(key);
+    for (const auto& [key, item] : change.put) change.remove.erase(key);
     if (!change.empty()) out.emplace(host, std::move(change));
   }
   return out;
@@ -128,11 +140,11 @@ class Collector {
     for (const auto& vm : view_.snapshot().vms_of_pool(tenant, name)) ports(tenant, vm);
   }
   void profile(const std::string& name) {
-    const auto it = view_.profiles().find(name);
-    if (it == view_.profiles().end()) return;
+    const auto plan = view_.profiles().find(name);
+    if (!plan) return;
     for (const auto& host : view_.snapshot().hosts_with_vms()) {
       std::vector<ItemRef> refs;
-      view_.policy_refs(*it->second, view_.snapshot().tenants_of_host(host), refs);
+      view_.policy_refs(*plan, view_.snapshot().tenants_of_host(host), refs);
       for (const auto& ref : refs) add(host, ref);
     }
   }

@@ -148,20 +148,27 @@ class Marker {
   void tenant_comes_or_goes(const std::string& tenant, const std::string& host) {
     for (auto* view : {&before_, &after_}) {
       std::vector<ItemRef> refs;
-      for (const auto& [name, plan] : view->profiles()) view->policy_refs(*plan, {tenant}, refs);
+      for (const auto& plan : view->plans_of(tenant)) view->policy_refs(*plan, {tenant}, refs);
       for (auto& ref : refs) mark(host, std::move(ref));
     }
   }
 
   void vm_in_groups(const VmPtr& o, const VmPtr& n, bool nics_changed) {
     const auto& tenant = (o ? o : n)->metadata().tenant();
+    std::set<std::string> seen;
     for (auto* view : {&before_, &after_})
-      for (const auto& [text, selector] : view->selectors()) {
-        const bool was = o && matches(selector, o->metadata().labels());
-        const bool is = n && matches(selector, n->metadata().labels());
-        if (was == is && !(is && nics_changed)) continue;
-        for (const auto& host : hosts_of_tenant(tenant)) mark(host, ItemRef::group(tenant, text));
-      }
+      for (const auto& plan : view->plans_of(tenant))
+        for (const auto& level : plan->levels) {
+          if (!level.plan) continue;
+          for (const auto& [text, selector] : level.plan->groups()) {
+            if (!seen.insert(text).second) continue;
+            const bool was = o && matches(selector, o->metadata().labels());
+            const bool is = n && matches(selector, n->metadata().labels());
+            if (was == is && !(is && nics_changed)) continue;
+            for (const auto& host : hosts_of_tenant(tenant))
+              mark(host, ItemRef::group(tenant, text));
+          }
+        }
   }
 
   void enablement(const EnablementPtr& o, const EnablementPtr& n) {
@@ -237,7 +244,7 @@ class Marker {
                                                  &v1::Subnet::cidr, &v1::Subnet::cidr);
     if (!renumbered && !readdressed) return;
     for (auto* view : {&before_, &after_})
-      for (const auto& [profile, plan] : view->profiles()) {
+      for (const auto& plan : view->plans_of(tenant)) {
         // By number in groups, by subnets in rules.
         std::vector<ItemRef> refs;
         view->policy_refs(*plan, {tenant}, refs);
@@ -270,12 +277,12 @@ class Marker {
 
   void mark_policies(const std::string& profile, const Names& hosts) {
     for (auto* view : {&before_, &after_}) {
-      const auto it = view->profiles().find(profile);
-      if (it == view->profiles().end()) continue;
+      const auto plan = view->profiles().find(profile);
+      if (!plan) continue;
       for (const auto& host : hosts) {
         std::vector<ItemRef> refs;
-        view->policy_refs(*it->second,
-                          join(old().tenants_of_host(host), now().tenants_of_host(host)), refs);
+        view->policy_refs(*plan, join(old().tenants_of_host(host), now().tenants_of_host(host)),
+                          refs);
         for (auto& ref : refs) mark(host, std::move(ref));
       }
     }
@@ -298,12 +305,11 @@ class Marker {
     if (o.metadata().uid() != n.metadata().uid() || o.spec().order() != n.spec().order())
       return false;
     const auto was = before_.profiles().find(name), is = after_.profiles().find(name);
-    if (was == before_.profiles().end() || is == after_.profiles().end()) return false;
-    return std::ranges::equal(was->second->levels, is->second->levels,
-                              [](const auto& a, const auto& b) {
-                                return a.level == b.level && !a.plan == !b.plan &&
-                                       (!a.plan || a.plan->per_tenant() == b.plan->per_tenant());
-                              });
+    if (!was || !is) return false;
+    return std::ranges::equal(was->levels, is->levels, [](const auto& a, const auto& b) {
+      return a.level == b.level && !a.plan == !b.plan &&
+             (!a.plan || a.plan->per_tenant() == b.plan->per_tenant());
+    });
   }
 };
 

@@ -3,36 +3,45 @@
 #include <algorithm>
 
 #include "base/ensure.h"
+#include "model/kinds.h"
 
 namespace penstock {
-namespace {
 
-void append_length(std::string& out, std::size_t length) {
-  for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(length >> shift);
+ItemPtr make_item(v1::IntentItem&& item) {
+  auto out = std::make_shared<CompiledItem>();
+  out->bytes = serialize(item);
+  out->digest = digest(out->bytes);
+  out->key = std::move(*item.mutable_key());
+  return out;
 }
 
-}  // namespace
+v1::IntentItem parse_item(const CompiledItem& compiled) {
+  v1::IntentItem item;
+  ensure(item.ParseFromString(compiled.bytes), "an item that was compiled here can be read");
+  return item;
+}
 
-Digest HostIntent::digest() const {
-  std::string all;
-  for (const auto& [key, bytes] : items) {
-    append_length(all, key.size());
-    all += key;
-    append_length(all, bytes->size());
-    all += *bytes;
-  }
-  return penstock::digest(std::string_view(all));
+SetDigest digest_of(std::span<const ItemPtr> items) {
+  SetDigest out;
+  for (const auto& item : items) out.add(item->digest);
+  return out;
+}
+
+SetDigest HostIntent::digest() const {
+  SetDigest out;
+  for (const auto& [key, item] : items) out.add(item->digest);
+  return out;
 }
 
 bool HostIntent::operator==(const HostIntent& other) const {
   return std::ranges::equal(items, other.items, [](const auto& a, const auto& b) {
-    return a.first == b.first && (a.second == b.second || *a.second == *b.second);
+    return a.second == b.second || a.second->bytes == b.second->bytes;
   });
 }
 
 void HostChange::apply_to(HostIntent& intent) const {
   for (const auto& key : remove) intent.items.erase(key);
-  for (const auto& [key, bytes] : put) intent.items[key] = bytes;
+  for (const auto& [key, item] : put) intent.items[key] = item;
 }
 
 void HostChange::then(const HostChange& later) {
@@ -40,16 +49,11 @@ void HostChange::then(const HostChange& later) {
     put.erase(key);
     remove.insert(key);
   }
-  for (const auto& [key, bytes] : later.put) {
+  for (const auto& [key, item] : later.put) {
     remove.erase(key);
-    put[key] = bytes;
+    put[key] = item;
   }
-}
-
-v1::IntentItem parse_item(const std::string& bytes) {
-  v1::IntentItem item;
-  ensure(item.ParseFromString(bytes), "an item that was compiled here can be read");
-  return item;
+  difference.add(later.difference);
 }
 
 }  // namespace penstock

@@ -18,22 +18,31 @@
 
 namespace penstock {
 
-// A serialized v1.IntentItem. Shared, because a policy is the same bytes on every host.
-using ItemBytes = std::shared_ptr<const std::string>;
+// An item as it is sent: its key, the serialized v1.IntentItem (which has the key too), the SHA-256
+// of that. Shared, because policies and neighbours are the same on many hosts.
+struct CompiledItem {
+  std::string key, bytes;
+  Digest digest;
+};
+using ItemPtr = std::shared_ptr<const CompiledItem>;
+ItemPtr make_item(v1::IntentItem&&);
+v1::IntentItem parse_item(const CompiledItem&);
+
+// As host.proto defines it.
+SetDigest digest_of(std::span<const ItemPtr>);
 
 struct HostIntent {
-  std::map<std::string, ItemBytes, std::less<>> items;  // by IntentItem.key
+  std::map<std::string, ItemPtr, std::less<>> items;  // by IntentItem.key
 
-  // SHA-256 over key length, key, value length, value in order; lengths as 4 bytes, little end
-  // first.
-  Digest digest() const;
+  SetDigest digest() const;
   bool operator==(const HostIntent&) const;  // by content
 };
 
 // What changes on one host: upserts and removals by key, sorted.
 struct HostChange {
-  std::map<std::string, ItemBytes, std::less<>> put;
+  std::map<std::string, ItemPtr, std::less<>> put;
   std::set<std::string, std::less<>> remove;
+  SetDigest difference;  // what the change adds to the digest of the host's intent
 
   bool empty() const { return put.empty() && remove.empty(); }
   void apply_to(HostIntent&) const;
@@ -41,8 +50,6 @@ struct HostChange {
   void then(const HostChange& later);
 };
 using Changes = std::map<std::string, HostChange, std::less<>>;  // by host; hosts that change only
-
-v1::IntentItem parse_item(const std::string& bytes);
 
 class CompilerMemo;
 
@@ -53,6 +60,9 @@ class Compiler {
   ~Compiler();
 
   HostIntent compile(const Snapshot&, std::string_view host);
+  // The same as a list sorted by key. What hosts have in common is shared between calls for one
+  // snapshot, and onwards while no VM, network or host changes.
+  std::vector<ItemPtr> list(const Snapshot&, std::string_view host);
   // What the edits that lead from `before` to `after` change, on which hosts. The keys are the
   // affected hosts.
   Changes changes(const Snapshot& before, const Snapshot& after, std::span<const Edit> edits);

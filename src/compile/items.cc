@@ -11,11 +11,6 @@ namespace {
 
 constexpr int kVxlanPort = 4789;  // IANA, RFC 7348 section 8
 
-Item finish(v1::IntentItem&& item) {
-  auto bytes = std::make_shared<const std::string>(serialize(item));
-  return {std::move(*item.mutable_key()), std::move(bytes)};
-}
-
 class TenantContext : public StepContext {
  public:
   TenantContext(const Snapshot& snapshot, std::string tenant, std::string uid)
@@ -90,7 +85,7 @@ View::RunningNic View::find_nic(std::uint32_t port) {
   return out;
 }
 
-std::optional<Item> View::item(std::string_view host_name, const ItemRef& ref) {
+ItemPtr View::item(std::string_view host_name, const ItemRef& ref) {
   const auto* host = this->host(host_name);
   if (!host) return {};
   switch (ref.type) {
@@ -112,7 +107,7 @@ std::optional<Item> View::item(std::string_view host_name, const ItemRef& ref) {
   return {};
 }
 
-std::optional<Item> View::switch_item(const v1::Host& host, const std::string& name) const {
+ItemPtr View::switch_item(const v1::Host& host, const std::string& name) const {
   for (const auto& s : switches_of(host)) {
     if (s.name() != name) continue;
     v1::IntentItem item;
@@ -126,13 +121,13 @@ std::optional<Item> View::switch_item(const v1::Host& host, const std::string& n
       out.set_local_vtep(uplink.address());
       out.set_underlay_mtu(uplink.mtu());
     }
-    return finish(std::move(item));
+    return make_item(std::move(item));
   }
   return {};
 }
 
-std::optional<Item> View::network_item(const v1::Host& host, const std::string& tenant,
-                                       const std::string& name) const {
+ItemPtr View::network_item(const v1::Host& host, const std::string& tenant,
+                           const std::string& name) const {
   const auto network = snapshot_.find<v1::VirtualNetwork>(tenant, name);
   if (!network || !snapshot_.network_on_host(tenant, name, host.metadata().name())) return {};
   const auto& spec = network->spec();
@@ -154,25 +149,24 @@ std::optional<Item> View::network_item(const v1::Host& host, const std::string& 
     s.set_gateway(subnet.gateway());
     *s.mutable_dns() = subnet.dns();
   }
-  return finish(std::move(item));
+  return make_item(std::move(item));
 }
 
-std::optional<Item> View::group_item(const v1::Host& host, const ItemRef& ref) {
-  const auto& name = host.metadata().name();
-  const bool used = std::ranges::any_of(profiles(), [&](const auto& entry) {
-    const auto& plan = *entry.second;
-    return std::ranges::any_of(
-               plan.levels,
-               [&](const auto& l) { return l.plan && l.plan->groups().contains(ref.b); }) &&
-           policy_needed(name, plan, ref.a);
+ItemPtr View::group_item(const v1::Host& host, const ItemRef& ref) {
+  const bool used = std::ranges::any_of(profiles_.naming(ref.b), [&](const auto& plan) {
+    return policy_needed(host, *plan, ref.a);
   });
-  if (!used) return {};
-  auto it = shared_.find(ref);
-  if (it == shared_.end()) it = shared_.emplace(ref, make_group(ref)).first;
-  return it->second;
+  return used ? shared_group(ref) : nullptr;
 }
 
-Item View::make_group(const ItemRef& ref) const {
+ItemPtr View::shared_group(const ItemRef& ref) {
+  if (const auto* known = common_.policies.find(ref)) return *known;
+  auto item = make_group(ref);
+  common_.policies = common_.policies.set(ref, item);
+  return item;
+}
+
+ItemPtr View::make_group(const ItemRef& ref) const {
   const auto tenant = snapshot_.find<v1::Tenant>(ref.a);
   const auto id = group_id(tenant ? tenant->metadata().uid() : "", ref.b);
   v1::IntentItem item;
@@ -183,7 +177,7 @@ Item View::make_group(const ItemRef& ref) const {
   std::vector<std::pair<std::uint32_t, std::string>> members;
   // Stopped VMs too: they keep their addresses, and one that starts is a member before its first
   // packet.
-  for (const auto& name : snapshot_.vms_matching(ref.a, selectors_.at(ref.b))) {
+  for (const auto& name : snapshot_.vms_matching(ref.a, *profiles_.selector(ref.b))) {
     const auto vm = snapshot_.find<v1::VirtualMachine>(ref.a, name);
     for (const auto& nic : vm->spec().nics()) {
       const auto network = snapshot_.find<v1::VirtualNetwork>(ref.a, nic.network());
@@ -199,24 +193,26 @@ Item View::make_group(const ItemRef& ref) const {
     member.set_vni(vni);
     member.set_address(std::move(address));
   }
-  return finish(std::move(item));
+  return make_item(std::move(item));
 }
 
-std::optional<Item> View::policy_item(const v1::Host& host, const ItemRef& ref) {
-  const auto plan = plans_.published(snapshot_, ref.a);
-  const auto* level = plan ? plan->find(ref.b) : nullptr;
-  if (!level || level->per_tenant() == ref.c.empty()) return {};
-  if (!policy_needed(host.metadata().name(), *plan, ref.c)) return {};
-  auto it = shared_.find(ref);
-  if (it == shared_.end()) {
-    auto made = make_policy(*plan, ref);
-    if (!made) return {};
-    it = shared_.emplace(ref, std::move(*made)).first;
-  }
-  return it->second;
+ItemPtr View::policy_item(const v1::Host& host, const ItemRef& ref) {
+  const auto plan = profiles_.find(ref.a);
+  if (!plan || !policy_needed(host, *plan, ref.c)) return nullptr;
+  return shared_policy(*plan, ref);
 }
 
-std::optional<Item> View::make_policy(const ProfilePlan& plan, const ItemRef& ref) const {
+// nullptr: the level has no policy for this tenant, or none that is the same for all.
+ItemPtr View::shared_policy(const ProfilePlan& plan, const ItemRef& ref) {
+  const auto* level = plan.find(ref.b);
+  if (!level || level->per_tenant() == ref.c.empty()) return nullptr;
+  if (const auto* known = common_.policies.find(ref)) return *known;
+  auto item = make_policy(plan, ref);
+  common_.policies = common_.policies.set(ref, item);
+  return item;
+}
+
+ItemPtr View::make_policy(const ProfilePlan& plan, const ItemRef& ref) const {
   const auto tenant = snapshot_.find<v1::Tenant>(ref.c);
   const auto uid = tenant ? tenant->metadata().uid() : std::string();
   v1::IntentItem item;
@@ -229,11 +225,11 @@ std::optional<Item> View::make_policy(const ProfilePlan& plan, const ItemRef& re
   policy.set_tenant(ref.c);
   policy.set_definition_version(plan.definition->spec().version());
   plan.find(ref.b)->compile(TenantContext(snapshot_, ref.c, uid), policy);
-  return finish(std::move(item));
+  return make_item(std::move(item));
 }
 
-std::optional<Item> View::instance_item(const v1::Host& host, const std::string& tenant,
-                                        const std::string& name) const {
+ItemPtr View::instance_item(const v1::Host& host, const std::string& tenant,
+                            const std::string& name) const {
   const auto vm = snapshot_.find<v1::VirtualMachine>(tenant, name);
   if (!vm || host_of(*vm) != host.metadata().name()) return {};
   v1::IntentItem item;
@@ -244,10 +240,10 @@ std::optional<Item> View::instance_item(const v1::Host& host, const std::string&
   out.set_driver(vm->spec().driver());
   out.set_running(true);
   for (const auto& nic : vm->spec().nics()) out.add_ports(nic.port_id());
-  return finish(std::move(item));
+  return make_item(std::move(item));
 }
 
-std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
+ItemPtr View::port_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
   if (!found.nic || host_of(*found.vm) != host.metadata().name()) return {};
   v1::IntentItem item;
@@ -262,27 +258,46 @@ std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
   *port.mutable_addresses() = found.nic->addresses();
   port.set_dhcp(found.nic->address_mode() == v1::Nic::DHCP);
   for (auto& step : steps_of(*found.vm, *found.nic)) *port.add_steps() = std::move(step);
-  return finish(std::move(item));
+  return make_item(std::move(item));
 }
 
-std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) {
+ItemPtr View::neighbor_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
-  if (!found.nic || host_of(*found.vm) == host.metadata().name()) return {};
+  if (!found.nic || host_of(*found.vm) == host.metadata().name()) return nullptr;
   const auto& tenant = found.vm->metadata().tenant();
-  if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name())) return {};
+  if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name()))
+    return nullptr;
+  return shared_neighbor(found);
+}
+
+ItemPtr View::shared_neighbor(const RunningNic& found) {
+  const auto id = found.nic->port_id();
+  if (const auto* known = common_.neighbors.find(id)) return *known;
+  auto item = make_neighbor(found);
+  common_.neighbors = common_.neighbors.set(id, item);
+  return item;
+}
+
+// nullptr: its host has no uplink.
+ItemPtr View::make_neighbor(const RunningNic& found) const {
   const auto there = snapshot_.find<v1::Host>(host_of(*found.vm));
   const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
-  if (!uplink) return {};
+  if (!uplink) return nullptr;
+  const auto id = found.nic->port_id();
   const auto vni = static_cast<std::uint32_t>(found.network->spec().vni());
   v1::IntentItem item;
-  item.set_key(fmt::format("70/nbr/{}/{}", vni, id));
+  item.set_key(fmt::format("{}{}", neighbor_prefix(vni), id));
   auto& out = *item.mutable_neighbor();
   out.set_port_id(id);
   out.set_vni(vni);
   out.set_mac(found.nic->mac());
   *out.mutable_addresses() = found.nic->addresses();
   out.set_vtep(uplink->address());
-  return finish(std::move(item));
+  return make_item(std::move(item));
+}
+
+std::string neighbor_prefix(std::uint32_t vni) {
+  return fmt::format("70/nbr/{}/", vni);
 }
 
 }  // namespace penstock

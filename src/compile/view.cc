@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <set>
+#include <span>
 
 #include "model/approval.h"
 #include "model/availability.h"
@@ -10,39 +11,50 @@
 
 namespace penstock {
 
-const std::map<std::string, std::shared_ptr<const ProfilePlan>>& View::profiles() {
-  if (!profiles_) {
-    auto& out = profiles_.emplace();
-    snapshot_.each(kind_of<v1::ServiceProfile>(), [&](const ObjectKey& key,
-                                                      const MessagePtr& object, std::int64_t) {
-      auto plan =
-          plans_.published(snapshot_, std::static_pointer_cast<const v1::ServiceProfile>(object));
-      if (!plan) return true;
-      for (const auto& level : plan->levels)
-        if (level.plan) selectors_.insert(level.plan->groups().begin(), level.plan->groups().end());
-      out.emplace(key.name, std::move(plan));
-      return true;
-    });
-  }
-  return *profiles_;
+View::View(Snapshot snapshot, PlanCache& plans)
+    : snapshot_(std::move(snapshot)),
+      plans_(plans),
+      profiles_(snapshot_, plans_) {}
+
+View::View(const View& before, Snapshot after, std::span<const Edit> edits)
+    : snapshot_(std::move(after)),
+      plans_(before.plans_),
+      profiles_(before.profiles_.with(snapshot_, plans_, edits)),
+      common_(before.common_) {
+  common_.forget(before.snapshot_, snapshot_, edits);
 }
 
-const std::map<std::string, v1::LabelSelector>& View::selectors() {
-  profiles();
-  return selectors_;
+const std::vector<PlanPtr>& View::plans_of(const std::string& tenant) {
+  const auto it = plans_of_.find(tenant);
+  if (it != plans_of_.end()) return it->second;
+  auto& out = plans_of_[tenant];
+  // Whoever has a profile on keeps it, also when it is not available any more.
+  const auto offered = snapshot_.profiles_offered_to(tenant),
+             used = snapshot_.profiles_enabled_in(tenant);
+  std::vector<std::string> names;
+  std::ranges::set_union(offered, used, std::back_inserter(names));
+  for (const auto& name : names)
+    if (auto plan = profiles_.find(name)) out.push_back(std::move(plan));
+  return out;
 }
 
-bool View::policy_needed(std::string_view host_name, const ProfilePlan& plan,
-                         std::string_view tenant) const {
-  const auto host = snapshot_.find<v1::Host>(host_name);
-  if (!host) return false;
-  const auto& profile = plan.profile->metadata().name();
-  const auto by = [&](std::string_view t) {
-    // Whoever has it enabled keeps it, also when availability has been narrowed since.
-    return may_be_available(*plan.profile, t, *host) || snapshot_.profile_enabled_in(profile, t);
-  };
-  if (!tenant.empty()) return snapshot_.tenant_on_host(tenant, host_name) && by(tenant);
-  return std::ranges::any_of(snapshot_.tenants_of_host(host_name), by);
+const std::vector<std::string>& View::tenants_of(std::string_view host) {
+  const auto it = tenants_of_.find(host);
+  if (it != tenants_of_.end()) return it->second;
+  return tenants_of_.emplace(host, snapshot_.tenants_of_host(host)).first->second;
+}
+
+// Whoever has it enabled keeps it, also when availability has been narrowed since.
+bool View::needed_by(const v1::Host& host, const ProfilePlan& plan, std::string_view tenant) const {
+  return may_be_available(*plan.profile, tenant, host) ||
+         snapshot_.profile_enabled_in(plan.profile->metadata().name(), tenant);
+}
+
+bool View::policy_needed(const v1::Host& host, const ProfilePlan& plan, std::string_view tenant) {
+  const auto& tenants = tenants_of(host.metadata().name());
+  if (!tenant.empty())
+    return std::ranges::binary_search(tenants, tenant) && needed_by(host, plan, tenant);
+  return std::ranges::any_of(tenants, [&](const auto& t) { return needed_by(host, plan, t); });
 }
 
 void View::policy_refs(const ProfilePlan& plan, const std::vector<std::string>& tenants,
@@ -62,13 +74,10 @@ void View::policy_refs(const ProfilePlan& plan, const std::vector<std::string>& 
   }
 }
 
-std::vector<ItemRef> View::refs(std::string_view host_name) {
+std::vector<ItemRef> View::own_refs(const v1::Host& host, std::set<TenantNetwork>& networks) const {
   std::vector<ItemRef> out;
-  const auto host = snapshot_.find<v1::Host>(host_name);
-  if (!host) return out;
-  for (const auto& s : switches_of(*host)) out.push_back(ItemRef::virtual_switch(s.name()));
-  std::set<std::pair<std::string, std::string>> networks;
-  for (const auto& key : snapshot_.vms_of_host(host_name)) {
+  for (const auto& s : switches_of(host)) out.push_back(ItemRef::virtual_switch(s.name()));
+  for (const auto& key : snapshot_.vms_of_host(host.metadata().name())) {
     const auto vm = snapshot_.find<v1::VirtualMachine>(key.tenant, key.name);
     out.push_back(ItemRef::instance(key.tenant, key.name));
     for (const auto& nic : vm->spec().nics()) {
@@ -76,17 +85,89 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
       networks.emplace(key.tenant, nic.network());
     }
   }
-  for (const auto& [tenant, network] : networks) {
-    out.push_back(ItemRef::network(tenant, network));
+  for (const auto& [tenant, network] : networks) out.push_back(ItemRef::network(tenant, network));
+  return out;
+}
+
+std::vector<ItemRef> View::refs(std::string_view host_name) {
+  const auto* host = this->host(host_name);
+  if (!host) return {};
+  std::set<TenantNetwork> networks;
+  auto out = own_refs(*host, networks);
+  for (const auto& [tenant, network] : networks)
     for (const auto& other : snapshot_.hosts_of_network(tenant, network))
       if (other != host_name)
         for (const auto& nic : snapshot_.nics_of_network(tenant, network, other))
           out.push_back(ItemRef::neighbor(nic.port_id));
-  }
-  const auto tenants = snapshot_.tenants_of_host(host_name);
-  for (const auto& [name, plan] : profiles()) policy_refs(*plan, tenants, out);
+  for (const auto& tenant : tenants_of(host_name))
+    for (const auto& plan : plans_of(tenant)) policy_refs(*plan, {tenant}, out);
   std::ranges::sort(out);
   out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+std::vector<ItemPtr> View::list(std::string_view host_name) {
+  const auto* host = this->host(host_name);
+  if (!host) return {};
+  std::vector<ItemPtr> out;
+  std::set<TenantNetwork> networks;
+  for (const auto& ref : own_refs(*host, networks))
+    if (auto item = this->item(host_name, ref)) out.push_back(std::move(item));
+
+  std::set<const ProfilePlan*> once;  // whose policies for all tenants are in
+  const auto take = [&](const CommonItems::Items& items) {
+    out.insert(out.end(), items->begin(), items->end());
+  };
+  for (const auto& tenant : tenants_of(host_name))
+    for (const auto& plan : plans_of(tenant)) {
+      if (!needed_by(*host, *plan, tenant)) continue;
+      take(policies_of(*plan, tenant));
+      if (once.insert(plan.get()).second) take(policies_of(*plan, ""));
+    }
+  // Profiles of a tenant may share groups.
+  std::ranges::sort(out, {}, [](const ItemPtr& item) -> const std::string& { return item->key; });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+
+  // Their keys are the last ones.
+  std::vector<std::shared_ptr<const Neighborhood>> neighborhoods;
+  for (const auto& network : networks) neighborhoods.push_back(neighborhood(network));
+  std::ranges::sort(neighborhoods, {}, [](const auto& one) -> const std::string& { return one->key; });
+  for (const auto& one : neighborhoods)
+    for (const auto& [at, item] : one->members)
+      if (at != host_name) out.push_back(item);
+  return out;
+}
+
+std::shared_ptr<const Neighborhood> View::neighborhood(const TenantNetwork& network) {
+  if (const auto* known = common_.neighborhoods.find(network)) return *known;
+  auto out = std::make_shared<Neighborhood>();
+  if (const auto object = snapshot_.find<v1::VirtualNetwork>(network.first, network.second)) {
+    out->key = neighbor_prefix(static_cast<std::uint32_t>(object->spec().vni()));
+    for (const auto& ref : snapshot_.nics_of_network(network.first, network.second)) {
+      const auto nic = find_nic(ref.port_id);
+      if (auto item = nic.nic ? shared_neighbor(nic) : nullptr)
+        out->members.push_back({host_of(*nic.vm), std::move(item)});
+    }
+    std::ranges::sort(out->members, {},
+                      [](const auto& member) -> const std::string& { return member.item->key; });
+  }
+  common_.neighborhoods = common_.neighborhoods.set(network, out);
+  return out;
+}
+
+CommonItems::Items View::policies_of(const ProfilePlan& plan, const std::string& tenant) {
+  const std::pair key(tenant, plan.profile->metadata().name());
+  if (const auto* known = common_.of_profile.find(key)) return *known;
+  auto out = std::make_shared<std::vector<ItemPtr>>();
+  std::vector<ItemRef> refs;
+  policy_refs(plan, tenant.empty() ? std::vector<std::string>() : std::vector{tenant}, refs);
+  for (const auto& ref : refs) {
+    if (ref.type == ItemRef::Type::kGroup)
+      out->push_back(shared_group(ref));
+    else if (ref.c == tenant)
+      if (auto item = shared_policy(plan, ref)) out->push_back(std::move(item));
+  }
+  common_.of_profile = common_.of_profile.set(key, out);
   return out;
 }
 
@@ -146,7 +227,7 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     const auto& e = enablement->metadata().name();
     const auto& profile = enablement->spec().profile();
     if (!seen.insert(profile).second) continue;
-    const auto plan = plans_.published(snapshot_, profile);
+    const auto plan = profiles_.find(profile);
     const auto* level = plan ? plan->find(enablement->spec().level()) : nullptr;
     if (!level) continue;
     const auto owner = level->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;

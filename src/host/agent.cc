@@ -11,8 +11,7 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
              HostLink& link, AgentOptions options)
     : runtime_(runtime), log_(log), kernel_(kernel), files_(files), options_(std::move(options)) {
   reconciler_ = std::make_unique<Reconciler>(runtime, log, kernel, std::move(drivers), intent_);
-  reconciler_->on_progress(
-      [this](bool worked_off) { acknowledge(worked_off && std::exchange(full_came_, false)); });
+  reconciler_->on_progress([this](bool) { acknowledge(); });
   session_ = std::make_unique<Session>(
       runtime, log, link,
       Session::Hooks{.hello =
@@ -21,11 +20,7 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
                            return hello();
                          },
                      .heartbeat = [this] { return heartbeat(); },
-                     .received = [this](const v1::ServerMessage& message) { received(message); },
-                     .idle =
-                         [this] {
-                           if (owes_digest_ && in_step_ && !received_at_) acknowledge(true);
-                         }});
+                     .received = [this](const v1::ServerMessage& message) { received(message); }});
   flow_log_ = std::make_unique<FlowLog>(runtime, intent_, reconciler_->policies(), *session_);
   tracer_ =
       std::make_unique<Tracer>(runtime, kernel, intent_, *reconciler_,
@@ -110,7 +105,6 @@ void Agent::received(const v1::ServerMessage& message) {
   }
   if (!received_at_) received_at_ = runtime_.now();
   in_step_ = true;
-  full_came_ = full_came_ || message.has_full();
   holding_ = false;
   persist_soon();
   carry_out(acceptance.changed);
@@ -136,14 +130,12 @@ void Agent::carry_out(const std::vector<std::string>& changed) {
     reconciler_->apply_all();
 }
 
-void Agent::acknowledge(bool with_digest) {
+void Agent::acknowledge() {
   if (!in_step_ || !session_->connected()) return;
   v1::Ack ack;
   *ack.mutable_position() = message_of(intent_.position());
   for (auto& item : reconciler_->not_ready()) *ack.add_not_ready() = std::move(item);
-  // A digest costs time in proportion to the whole intent: with FULL, and when it is quiet.
-  if (with_digest) ack.set_digest(intent_.digest().text());
-  owes_digest_ = !with_digest;
+  ack.set_digest(intent_.digest().text());
   if (const auto since = std::exchange(received_at_, std::nullopt))
     ack.set_apply_us(
         std::chrono::duration_cast<std::chrono::microseconds>(runtime_.now() - *since).count());

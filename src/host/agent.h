@@ -66,7 +66,7 @@ class Agent {
   void received(const v1::ServerMessage&);
   void probe(const v1::ProbeOrder&);
   void carry_out(const std::vector<std::string>& changed);
-  void acknowledge(bool with_digest);
+  void acknowledge();
   void persist_soon();
   void persist();
 
@@ -84,8 +84,6 @@ class Agent {
   Probe probe_;
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once
-  bool full_came_ = false;    // and is not acknowledged
-  bool owes_digest_ = false;  // the last ack had none
   bool in_step_ = false;      // this session's FULL or delta has come
   std::string last_refusal_;
   std::optional<MonoTime> received_at_;  // of the oldest message that is not acknowledged

@@ -11,12 +11,6 @@
 
 namespace penstock::host {
 
-// Only accept() and parse() change an intent.
-struct IntentEditor {
-  static auto& items(Intent& intent) { return intent.items_; }
-  static auto& position(Intent& intent) { return intent.position_; }
-};
-
 namespace {
 
 constexpr std::string_view kFileMagic = "penstock-intent 1\n";
@@ -32,9 +26,35 @@ std::string serialized(const google::protobuf::Message& message) {
   return out;
 }
 
-void append_length(std::string& out, std::size_t length) {
-  for (int shift = 0; shift < 32; shift += 8) out += static_cast<char>(length >> shift & 0xff);
-}
+}  // namespace
+
+// Only accept() and parse() change an intent.
+struct IntentEditor {
+  static auto& position(Intent& intent) { return intent.position_; }
+
+  // False: it is there already.
+  static bool put(Intent& intent, const v1::IntentItem& item) {
+    auto& slot = intent.items_[item.key()];
+    const auto bytes = serialized(item);
+    if (slot) {
+      const auto old = serialized(*slot);
+      if (old == bytes) return false;
+      intent.digest_.remove(penstock::digest(old));
+    }
+    intent.digest_.add(penstock::digest(bytes));
+    slot = std::make_shared<const v1::IntentItem>(item);
+    return true;
+  }
+  static bool erase(Intent& intent, const std::string& key) {
+    const auto found = intent.items_.find(key);
+    if (found == intent.items_.end()) return false;
+    intent.digest_.remove(penstock::digest(serialized(*found->second)));
+    intent.items_.erase(found);
+    return true;
+  }
+};
+
+namespace {
 
 Acceptance refused(std::string why) {
   return {Acceptance::Kind::kRefused, std::move(why), {}};
@@ -56,25 +76,17 @@ std::string malformed(const v1::ServerMessage& message) {
   return {};
 }
 
-bool put(Intent& intent, const v1::IntentItem& item) {
-  auto& slot = IntentEditor::items(intent)[item.key()];
-  if (slot && serialized(*slot) == serialized(item)) return false;
-  slot = std::make_shared<const v1::IntentItem>(item);
-  return true;
-}
-
 Acceptance take_full(Intent& intent, const v1::ServerMessage& message) {
   Acceptance out{Acceptance::Kind::kTaken, {}, {}};
   std::set<std::string_view> kept;
   for (const auto& item : message.full().items()) {
     kept.insert(item.key());
-    if (put(intent, item)) out.changed.push_back(item.key());
+    if (IntentEditor::put(intent, item)) out.changed.push_back(item.key());
   }
-  std::erase_if(IntentEditor::items(intent), [&](const auto& entry) {
-    if (kept.contains(entry.first)) return false;
-    out.changed.push_back(entry.first);
-    return true;
-  });
+  for (const auto& [key, item] : intent.items())
+    if (!kept.contains(key)) out.changed.push_back(key);
+  for (const auto& key : out.changed)
+    if (!kept.contains(key)) IntentEditor::erase(intent, key);
   std::ranges::sort(out.changed);
   IntentEditor::position(intent) = position_of(message.position());
   return out;
@@ -83,9 +95,9 @@ Acceptance take_full(Intent& intent, const v1::ServerMessage& message) {
 Acceptance take_delta(Intent& intent, const v1::ServerMessage& message) {
   Acceptance out{Acceptance::Kind::kTaken, {}, {}};
   for (const auto& key : message.delta().remove())
-    if (IntentEditor::items(intent).erase(key)) out.changed.push_back(key);
+    if (IntentEditor::erase(intent, key)) out.changed.push_back(key);
   for (const auto& item : message.delta().put())
-    if (put(intent, item)) out.changed.push_back(item.key());
+    if (IntentEditor::put(intent, item)) out.changed.push_back(item.key());
   std::ranges::sort(out.changed);
   const auto [first, last] = std::ranges::unique(out.changed);
   out.changed.erase(first, last);
@@ -146,18 +158,6 @@ const v1::InstanceIntent* Intent::instance(std::string_view tenant, std::string_
 const v1::PortIntent* Intent::port(std::uint32_t id) const {
   const auto* found = item(port_key(id));
   return found && found->has_port() ? &found->port() : nullptr;
-}
-
-Digest Intent::digest() const {
-  std::string all;
-  for (const auto& [key, item] : items_) {
-    append_length(all, key.size());
-    all += key;
-    const auto value = serialized(*item);
-    append_length(all, value.size());
-    all += value;
-  }
-  return penstock::digest(all);
 }
 
 std::string Intent::serialize() const {

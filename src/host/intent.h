@@ -43,9 +43,8 @@ class Intent {
   const v1::InstanceIntent* instance(std::string_view tenant, std::string_view name) const;
   const v1::PortIntent* port(std::uint32_t id) const;
 
-  // As host.proto defines it: SHA-256 over key length, key, value length, value; lengths are 4
-  // bytes, low byte first.
-  Digest digest() const;
+  // As host.proto defines it.
+  const SetDigest& digest() const { return digest_; }
 
   // The file form, with a checksum: a damaged or foreign file is kInvalidArgument, never half an
   // intent.
@@ -58,6 +57,7 @@ class Intent {
 
   Position position_;
   std::map<std::string, Item, std::less<>> items_;
+  SetDigest digest_;
 };
 
 struct Acceptance {

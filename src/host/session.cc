@@ -81,9 +81,6 @@ void Session::on_received(const v1::ServerMessage& message) {
   failures_ = 0;
   heard_ = true;
   if (message.has_heartbeat()) return;
-  // Questions change nothing: with many of them the host would never find the time to say what it
-  // holds.
-  if (!message.has_probe() && !message.has_trace()) heard_intent_ = true;
   hooks_.received(message);
 }
 
@@ -120,7 +117,6 @@ void Session::tick() {
     v1::HostMessage message;
     *message.mutable_heartbeat() = hooks_.heartbeat();
     link_.send(message);
-    if (!std::exchange(heard_intent_, false)) hooks_.idle();
   });
 }
 

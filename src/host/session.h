@@ -19,7 +19,6 @@ class Session {
     std::function<v1::Hello()> hello;  // what the host is and holds, now
     std::function<v1::Heartbeat()> heartbeat;
     std::function<void(const v1::ServerMessage&)> received;  // FULL, DELTA, traces
-    std::function<void()> idle;  // a heartbeat's time in which nothing came
   };
 
   // The link must outlive it.
@@ -52,9 +51,8 @@ class Session {
   HostLink& link_;
   Hooks hooks_;
   bool open_ = false;
-  bool heard_ = false;         // on this stream
-  bool heard_intent_ = false;  // since the last tick
-  int failures_ = 0;           // in a row
+  bool heard_ = false;  // on this stream
+  int failures_ = 0;    // in a row
   MonoTime last_heard_;
   std::string last_error_;
   std::optional<TimerId> tick_timer_, connect_timer_;

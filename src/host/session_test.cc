@@ -18,14 +18,13 @@ struct SessionTest : testing::Test {
   NullLog log;
   FakeServerEnd server;
   FakeLink link{runtime, server};
-  int received = 0, idle = 0;
+  int received = 0;
   Session session{runtime,
                   log,
                   link,
                   {.hello = [] { return v1::Hello(); },
                    .heartbeat = [] { return v1::Heartbeat(); },
-                   .received = [this](const v1::ServerMessage&) { ++received; },
-                   .idle = [this] { ++idle; }}};
+                   .received = [this](const v1::ServerMessage&) { ++received; }}};
   void run(Duration time) { clock.run_until(clock.now() + time); }
 };
 
@@ -106,19 +105,29 @@ TEST(AgentSession, AsksForEverythingAfterAGapAndRefusesTheStale) {
   EXPECT_EQ(world.agent().intent().items().size(), 1u);
 }
 
-TEST(AgentSession, AcksOfDeltasCarryNoDigestButAQuietHostTellsIt) {
+TEST(AgentSession, EveryAckTellsTheDigestOfWhatIsHeld) {
   HostWorld world;
   ASSERT_TRUE(world.start());
   world.run(10ms);
-  world.server.say(items::full({"A", 5, 2}, {items::network(7)}));
-  world.run(10ms);
-  EXPECT_NE(world.last_ack()->digest(), "");
+  const auto expect_ack = [&](std::int64_t revision, std::vector<v1::IntentItem> held) {
+    world.run(10ms);
+    EXPECT_EQ(world.last_ack()->position().revision(), revision);
+    SetDigest digest;
+    for (auto& item : held) digest.add(penstock::digest(item.SerializeAsString()));
+    EXPECT_EQ(world.last_ack()->digest(), digest.text()) << "at revision " << revision;
+  };
+  auto changed = items::network(7);
+  changed.mutable_network()->set_mtu(1400);
+  world.server.say(items::full({"A", 5, 2}, {items::network(7), items::network(9)}));
+  expect_ack(5, {items::network(7), items::network(9)});
   world.server.say(items::delta(5, {"A", 6, 2}, {items::network(8)}));
-  world.run(10ms);
-  EXPECT_EQ(world.last_ack()->position().revision(), 6);
-  EXPECT_EQ(world.last_ack()->digest(), "");
-  world.run(3s);
-  EXPECT_EQ(world.last_ack()->digest(), world.agent().intent().digest().text());
+  expect_ack(6, {items::network(7), items::network(8), items::network(9)});
+  auto delta = items::delta(6, {"A", 7, 2}, {changed});
+  delta.mutable_delta()->add_remove(items::network(9).key());
+  world.server.say(delta);
+  expect_ack(7, {changed, items::network(8)});
+  world.server.say(items::full({"A", 8, 2}, {items::network(8)}));
+  expect_ack(8, {items::network(8)});
 }
 
 TEST_F(SessionTest, QuestionsDoNotKeepItFromBeingIdle) {

@@ -42,16 +42,18 @@ std::vector<std::string> mounts_below(const std::string& root) {
 }
 
 // Field 22 of /proc/<pid>/stat (proc(5)): start time in clock ticks since boot; empty when there is
-// no such process or it is a zombie.
+// no such process or it is a zombie. One whose other threads are still on their way out is not: they
+// hold its files, locks among them.
 std::string start_time(int pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string text;
   if (!std::getline(file, text)) return {};
   std::istringstream fields(text.substr(text.rfind(')') + 1));
-  std::string field, start;
-  fields >> field;
-  if (field == "Z") return {};
-  for (int i = 4; i <= 22; ++i) fields >> start;
+  std::string state, field, threads, start;
+  fields >> state;
+  for (int i = 4; i < 20; ++i) fields >> field;
+  fields >> threads >> field >> start;
+  if (state == "Z" && threads <= "1") return {};
   return start;
 }
 

@@ -71,6 +71,18 @@ void apply(SnapshotState& state, const Edit& edit, std::int64_t revision) {
   }
 }
 
+template <typename V>
+using Entries = std::vector<std::pair<std::string, V>>;
+
+template <typename V>
+PersistentMap<std::string, V> sorted_map(Entries<V> entries) {
+  const auto key = [](const auto& entry) -> const std::string& { return entry.first; };
+  std::ranges::sort(entries, {}, key);
+  const auto twice = std::ranges::unique(entries, {}, key);
+  entries.erase(twice.begin(), twice.end());
+  return PersistentMap<std::string, V>::from_sorted(std::move(entries));
+}
+
 Result<Edit> read_stored(const Snapshot::Stored& stored) {
   if (stored.key.starts_with(kCounters)) {
     Counter counter{stored.key.substr(kCounters.size()), 0};
@@ -108,10 +120,27 @@ Result<Snapshot> Snapshot::load(std::span<const Stored> range, std::int64_t revi
   state->objects.resize(kinds().size());
   state->revision = revision;
   state->incarnation = std::move(incarnation);
+  // Everything at once: put in one by one, most of the time would go into nodes on the way.
+  std::vector<Entries<SnapshotState::Entry>> objects(kinds().size());
+  std::array<Entries<None>, kTables> index;
   for (const auto& stored : range) {
     if (!stored.key.starts_with(kStorePrefix)) continue;
-    apply(*state, PENSTOCK_TRY(read_stored(stored)), stored.mod_revision);
+    auto edit = PENSTOCK_TRY(read_stored(stored));
+    if (!edit.object) {
+      apply(*state, edit, stored.mod_revision);
+      continue;
+    }
+    SnapshotState::index_entries(*edit.object, [&](Table table, std::string key) {
+      index[table].emplace_back(std::move(key), None{});
+    });
+    objects[edit.key.kind->index].emplace_back(
+        object_key(edit.key.tenant, edit.key.name),
+        SnapshotState::Entry{std::move(edit.object), stored.mod_revision});
   }
+  for (std::size_t kind = 0; kind < objects.size(); ++kind)
+    state->objects[kind] = sorted_map(std::move(objects[kind]));
+  for (std::size_t table = 0; table < kTables; ++table)
+    state->index[table] = sorted_map(std::move(index[table]));
   return Snapshot(std::move(state));
 }
 

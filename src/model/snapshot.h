@@ -158,7 +158,10 @@ class Snapshot {
   // The pools that name the VM; those whose selector matches it are not among them.
   std::vector<std::string> pools_naming(std::string_view tenant, std::string_view vm) const;
   bool profile_enabled_in(std::string_view profile, std::string_view tenant) const;
+  std::vector<std::string> profiles_enabled_in(std::string_view tenant) const;
   std::vector<std::string> profiles_of_definition(std::string_view definition) const;
+  // Published profiles whose availability does not leave the tenant out by its name alone.
+  std::vector<std::string> profiles_offered_to(std::string_view tenant) const;
 
   // Names of VMs: those the pool names that exist, and those its selector matches.
   std::vector<std::string> vms_of_pool(std::string_view tenant, std::string_view pool) const;

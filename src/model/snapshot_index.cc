@@ -6,21 +6,9 @@
 namespace penstock {
 namespace {
 
-class Entrant {
- public:
-  Entrant(SnapshotState& state, bool present) : state_(state), present_(present) {}
+using Entrant = SnapshotState::IndexEntry;
 
-  void operator()(Table table, std::string key) {
-    auto& set = state_.index[table];
-    set = present_ ? set.set(std::move(key), {}) : set.erase(key);
-  }
-
- private:
-  SnapshotState& state_;
-  bool present_;
-};
-
-void enter_nic(Entrant& entry, const std::string& tenant, const v1::VirtualMachine& vm,
+void enter_nic(const Entrant& entry, const std::string& tenant, const v1::VirtualMachine& vm,
                const v1::Nic& nic) {
   const auto& name = vm.metadata().name();
   const auto port = be32(nic.port_id());
@@ -35,7 +23,7 @@ void enter_nic(Entrant& entry, const std::string& tenant, const v1::VirtualMachi
       entry(kAddress, prefix + address_bytes(*address) + port);
 }
 
-void enter_object(Entrant& entry, const v1::VirtualMachine& vm) {
+void enter_object(const Entrant& entry, const v1::VirtualMachine& vm) {
   const auto& tenant = vm.metadata().tenant();
   const auto& name = vm.metadata().name();
   for (const auto& nic : vm.spec().nics()) enter_nic(entry, tenant, vm, nic);
@@ -48,14 +36,14 @@ void enter_object(Entrant& entry, const v1::VirtualMachine& vm) {
   if (!vm.spec().owner().empty()) entry(kOwner, join_key(vm.spec().owner(), tenant, name));
 }
 
-void enter_object(Entrant& entry, const v1::VmPool& pool) {
+void enter_object(const Entrant& entry, const v1::VmPool& pool) {
   const auto& tenant = pool.metadata().tenant();
   const auto& name = pool.metadata().name();
   for (const auto& vm : pool.spec().vms()) entry(kPoolNames, join_key(tenant, vm, name));
   if (pool.spec().has_selector()) entry(kPoolSelects, join_key(tenant, name));
 }
 
-void enter_object(Entrant& entry, const v1::Enablement& enablement) {
+void enter_object(const Entrant& entry, const v1::Enablement& enablement) {
   const auto& tenant = enablement.metadata().tenant();
   const auto& name = enablement.metadata().name();
   const auto& spec = enablement.spec();
@@ -76,36 +64,43 @@ void enter_object(Entrant& entry, const v1::Enablement& enablement) {
       break;
   }
   entry(kOfProfile, join_key(spec.profile(), tenant, name));
+  entry(kTenantUses, join_key(tenant, spec.profile(), name));
 }
 
-void enter_object(Entrant& entry, const v1::Token& token) {
+void enter_object(const Entrant& entry, const v1::Token& token) {
   const auto& name = token.metadata().name();
   if (!token.spec().sha256().empty()) entry(kSha256, join_key(token.spec().sha256(), name));
   if (!token.spec().user().empty()) entry(kUserToken, join_key(token.spec().user(), name));
   if (!token.spec().host().empty()) entry(kHostToken, join_key(token.spec().host(), name));
 }
 
-void enter_object(Entrant& entry, const v1::User& user) {
+void enter_object(const Entrant& entry, const v1::User& user) {
   for (const auto& group : user.spec().groups())
     entry(kGroupUser, join_key(group, user.metadata().name()));
 }
 
-void enter_object(Entrant& entry, const v1::VirtualNetwork& network) {
+void enter_object(const Entrant& entry, const v1::VirtualNetwork& network) {
   entry(kVni, be32(static_cast<std::uint32_t>(network.spec().vni())) +
                   join_key(network.metadata().tenant(), network.metadata().name()));
 }
 
-void enter_object(Entrant& entry, const v1::Host& host) {
+void enter_object(const Entrant& entry, const v1::Host& host) {
   if (!host.spec().cluster().empty())
     entry(kClusterHost, join_key(host.spec().cluster(), host.metadata().name()));
 }
 
-void enter_object(Entrant& entry, const v1::ServiceProfile& profile) {
-  entry(kOfDefinition, join_key(profile.spec().definition(), profile.metadata().name()));
+void enter_object(const Entrant& entry, const v1::ServiceProfile& profile) {
+  const auto& name = profile.metadata().name();
+  entry(kOfDefinition, join_key(profile.spec().definition(), name));
+  if (!profile.spec().published()) return;
+  const auto& availability = profile.spec().availability();
+  const auto& tenants = availability.allow().tenants();
+  if (availability.everyone() || tenants.empty()) return entry(kOffered, join_key("", name));
+  for (const auto& tenant : tenants) entry(kOffered, join_key(tenant, name));
 }
 
 template <typename... Types>
-void enter_any(Entrant& entry, const Message& object) {
+void enter_any(const Entrant& entry, const Message& object) {
   const auto* type = object.GetDescriptor();
   (void)((type == Types::descriptor() &&
           (enter_object(entry, static_cast<const Types&>(object)), true)) ||
@@ -114,10 +109,16 @@ void enter_any(Entrant& entry, const Message& object) {
 
 }  // namespace
 
-void SnapshotState::enter(const Message& object, bool present) {
-  Entrant entry(*this, present);
+void SnapshotState::index_entries(const Message& object, const IndexEntry& entry) {
   enter_any<v1::VirtualMachine, v1::VmPool, v1::Enablement, v1::Token, v1::User, v1::VirtualNetwork,
             v1::Host, v1::ServiceProfile>(entry, object);
+}
+
+void SnapshotState::enter(const Message& object, bool present) {
+  index_entries(object, [&](Table table, std::string key) {
+    auto& set = index[table];
+    set = present ? set.set(std::move(key), {}) : set.erase(key);
+  });
 }
 
 std::string be32(std::uint32_t value) {

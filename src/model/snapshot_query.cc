@@ -174,6 +174,18 @@ std::vector<std::string> Snapshot::pools_naming(std::string_view tenant,
 bool Snapshot::profile_enabled_in(std::string_view profile, std::string_view tenant) const {
   return has_prefix(state_->index[kOfProfile], join_prefix(profile, tenant));
 }
+std::vector<std::string> Snapshot::profiles_enabled_in(std::string_view tenant) const {
+  return first_parts(state_->index[kTenantUses], join_prefix(tenant));
+}
+std::vector<std::string> Snapshot::profiles_offered_to(std::string_view tenant) const {
+  auto out = rests(state_->index[kOffered], join_prefix(""));
+  if (tenant.empty()) return out;
+  const auto all = static_cast<std::ptrdiff_t>(out.size());
+  auto own = rests(state_->index[kOffered], join_prefix(tenant));
+  std::ranges::move(own, std::back_inserter(out));
+  std::inplace_merge(out.begin(), out.begin() + all, out.end());
+  return out;
+}
 std::vector<std::string> Snapshot::profiles_of_definition(std::string_view definition) const {
   return rests(state_->index[kOfDefinition], join_prefix(definition));
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ enum Table : std::size_t {
   kOnPool,        // tenant pool enablement
   kOnNetwork,     // tenant network enablement
   kOfProfile,     // profile tenant enablement
+  kTenantUses,    // tenant profile enablement
+  kOffered,       // tenant profile, published; tenant empty: its availability names no tenants
   kOfDefinition,  // definition profile
   kPoolNames,     // tenant vm pool
   kPoolSelects,   // tenant pool
@@ -59,7 +62,10 @@ struct SnapshotState {
   PersistentMap<std::string, CounterEntry> counters;
   std::array<KeySet, kTables> index;
 
-  // Takes what the object contributes to the indexes in or out.
+  // What the object contributes to the indexes.
+  using IndexEntry = std::function<void(Table, std::string key)>;
+  static void index_entries(const Message& object, const IndexEntry&);
+  // Takes it in or out.
   void enter(const Message& object, bool present);
 };
 

@@ -62,7 +62,7 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
     parts.checks.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
-                                        const std::vector<std::string>& items) {
+                                        const std::vector<std::string>* items) {
     parts.waits.progress(host);
     parts.watches.progress(host, items);
   };

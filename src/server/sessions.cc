@@ -3,6 +3,11 @@
 #include <algorithm>
 #include <utility>
 
+#include <google/protobuf/io/coded_stream.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <google/protobuf/wire_format_lite.h>
+
+#include "base/ensure.h"
 #include "server/authorize.h"
 #include "server/session_protocol.h"
 
@@ -18,6 +23,12 @@ struct HostSessions::Host {
   HostChange gathering;
   std::int64_t gathering_revision = 0;
   bool flush_planned = false;
+  SetDigest should;  // of what it should hold, while it has a session
+
+  // Its whole intent is to be sent, or under way to the stream.
+  enum class Full { kNone, kWanted, kSending };
+  Full full = Full::kNone;
+  bool new_incarnation = false;
 
   // Items whose latest change is not acknowledged yet, and the order in which they were noted.
   std::map<std::string, std::int64_t, std::less<>> unacked;
@@ -44,7 +55,43 @@ struct HostSessions::Session {
   MonoTime heard{};
 };
 
+void HostChannel::send_serialized(std::string bytes, Task written) {
+  v1::ServerMessage message;
+  ensure(message.ParseFromString(bytes), "a message made here can be read");
+  send(std::move(message));
+  written();
+}
+
 namespace {
+
+// ServerMessage.full, byte by byte as SerializeToString would write it.
+std::string serialize_full(const v1::Position& position, std::span<const ItemPtr> items,
+                           bool new_incarnation) {
+  using google::protobuf::internal::WireFormatLite;
+  v1::ServerMessage message;
+  *message.mutable_position() = position;
+  v1::Full rest;
+  rest.set_new_incarnation(new_incarnation);
+  const auto tail = rest.SerializeAsString();
+  std::size_t size = tail.size();
+  for (const auto& item : items)
+    size += 1 + WireFormatLite::LengthDelimitedSize(item->bytes.size());
+  auto out = message.SerializeAsString();
+  out.reserve(out.size() + size + 16);
+  google::protobuf::io::StringOutputStream stream(&out);
+  google::protobuf::io::CodedOutputStream coded(&stream);
+  const auto length_delimited = [&](int field, std::size_t bytes) {
+    coded.WriteTag(WireFormatLite::MakeTag(field, WireFormatLite::WIRETYPE_LENGTH_DELIMITED));
+    coded.WriteVarint32(static_cast<std::uint32_t>(bytes));
+  };
+  length_delimited(v1::ServerMessage::kFullFieldNumber, size);
+  for (const auto& item : items) {
+    length_delimited(v1::Full::kItemsFieldNumber, item->bytes.size());
+    coded.WriteString(item->bytes);
+  }
+  coded.WriteString(tail);
+  return out;
+}
 
 ObjectKey host_key(std::string_view name) {
   return ObjectKey::of<v1::Host>("", name);
@@ -143,14 +190,11 @@ void HostSessions::detach(Session& session, std::string_view why) {
   host->view.connected = false;
   host->view.since = runtime_.wall();
   host->forget_flight();
+  full_over(*host);
   journal_.event(v1::Event::WARNING, "HostAway", host_key(host->name),
                  fmt::format("the session ended: {}; the host goes on with what it has", why),
                  "controller", engine_.head().revision());
-  if (on_progress) on_progress(host->name, all_items(host->name));
-}
-
-std::vector<std::string> HostSessions::all_items(const std::string& host) {
-  return compiler_.items_of(engine_.head(), host_key(host), host);
+  if (on_progress) on_progress(host->name, nullptr);
 }
 
 // Runs as long as the session is there: heartbeats, silence, revoked tokens, audits.
@@ -176,6 +220,7 @@ void HostSessions::watch_over(SessionId id) {
       message.mutable_heartbeat();
       session.channel->send(std::move(message));
       audit(*session.host);
+      audit_own_account();
     }
     watch_over(id);
   });
@@ -202,9 +247,10 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
     old.host = nullptr;
     old.channel->close();
     sessions_.erase(old.id.value);
+    full_over(host);
   }
-  const auto verdict = judge_hello(hello, engine_.position(),
-                                   compiler_.compile(engine_.head(), host.name).digest().text());
+  host.should = digest_of(compiler_.list(engine_.head(), host.name));
+  const auto verdict = judge_hello(hello, engine_.position(), host.should.text());
   if (verdict == HelloVerdict::kServerIsStale || verdict == HelloVerdict::kStoreIsBehind)
     return refuse_ahead(session, host, hello.position());
   host.session = &session;
@@ -221,10 +267,10 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
     case HelloVerdict::kStoreIsBehind:
       break;  // refused above
     case HelloVerdict::kFull:
-      send_full(host, false);
+      want_full(host, false);
       break;
     case HelloVerdict::kNewIncarnation:
-      send_full(host, true);
+      want_full(host, true);
       break;
     case HelloVerdict::kPositionOnly: {
       v1::ServerMessage message;
@@ -239,23 +285,53 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
   }
   journal_.event(v1::Event::NORMAL, "HostConnected", host_key(host.name),
                  verdict == HelloVerdict::kPositionOnly ? "it holds what it should"
-                                                        : "its whole intent was sent",
+                                                        : "its whole intent is sent",
                  "host:" + host.name, engine_.head().revision());
-  if (on_progress) on_progress(host.name, all_items(host.name));
+  if (on_progress) on_progress(host.name, nullptr);
 }
 
-void HostSessions::send_full(Host& host, bool new_incarnation) {
-  v1::ServerMessage message;
-  *message.mutable_position() = engine_.position();
-  auto& full = *message.mutable_full();
-  full.set_new_incarnation(new_incarnation);
-  for (const auto& [key, bytes] : compiler_.compile(engine_.head(), host.name).items)
-    *full.add_items() = parse_item(*bytes);
+// Whole intents are large, and after a start of the server every host may need one: few at a time
+// are made and held until their stream has taken them.
+void HostSessions::want_full(Host& host, bool new_incarnation) {
   host.forget_flight();
+  host.view.applied_revision = 0;
+  host.new_incarnation = new_incarnation;
+  if (host.full != Host::Full::kNone) return;
+  host.full = Host::Full::kWanted;
+  want_full_.push_back(host.name);
+  next_full();
+}
+
+void HostSessions::next_full() {
+  while (!want_full_.empty() && sending_full_ < runtime_.tunables().sessions_syncing_max) {
+    const auto found = hosts_.find(want_full_.front());
+    want_full_.pop_front();
+    if (found == hosts_.end() || found->second->full != Host::Full::kWanted) continue;
+    send_full(*found->second);
+  }
+}
+
+void HostSessions::send_full(Host& host) {
+  const auto items = compiler_.list(engine_.head(), host.name);
+  host.should = digest_of(items);
+  host.full = Host::Full::kSending;
+  ++sending_full_;
   host.last_sent = engine_.head().revision();
   host.in_flight.push_back(host.last_sent);
-  host.view.applied_revision = 0;
-  host.session->channel->send(std::move(message));
+  host.session->channel->send_serialized(
+      serialize_full(engine_.position(), items, host.new_incarnation),
+      [this, name = host.name, id = host.session->id] {
+        const auto found = hosts_.find(name);
+        if (found == hosts_.end() || !found->second->session || found->second->session->id != id)
+          return;
+        full_over(*found->second);
+      });
+}
+
+void HostSessions::full_over(Host& host) {
+  if (std::exchange(host.full, Host::Full::kNone) != Host::Full::kSending) return;
+  --sending_full_;
+  next_full();
 }
 
 // --- changes
@@ -272,6 +348,8 @@ void HostSessions::published(const Publication& publication) {
     const auto found = hosts_.find(name);
     if (found == hosts_.end() || !found->second->session) continue;
     auto& host = *found->second;
+    if (host.full == Host::Full::kWanted) continue;  // it will be sent what is then
+    host.should.add(change.difference);
     for (const auto& key : items) note(host, key, revision);
     host.gathering.then(change);
     host.gathering_revision = revision;
@@ -322,7 +400,7 @@ void HostSessions::flush(Host& host) {
   message.mutable_position()->set_revision(host.gathering_revision);
   auto& delta = *message.mutable_delta();
   delta.set_previous_revision(host.last_sent);
-  for (const auto& [key, bytes] : host.gathering.put) *delta.add_put() = parse_item(*bytes);
+  for (const auto& [key, item] : host.gathering.put) *delta.add_put() = parse_item(*item);
   for (const auto& key : host.gathering.remove) delta.add_remove(key);
   host.gathering = {};
   host.last_sent = host.gathering_revision;
@@ -342,6 +420,7 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
   if (!session.host)
     return refuse(session, {Code::kInvalidArgument, "an ack before the hello", {}, ""});
   auto& host = *session.host;
+  if (host.full == Host::Full::kWanted) return;  // about what it held before
   // FULL resets what was acknowledged; before the first ack of a session anything up to last_sent
   // counts.
   const auto last_acked = host.view.in_step ? host.view.applied_revision : 0;
@@ -362,10 +441,7 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
   // sent) says nothing.
   if (!host.in_flight.empty() && !host.view.in_step && revision < host.in_flight.front()) return;
   std::vector<std::string> items;
-  if (!host.view.in_step) {
-    host.view.in_step = true;
-    items = all_items(host.name);
-  }
+  const bool begins = !std::exchange(host.view.in_step, true);
   host.view.applied_revision = revision;
   host.view.digest = ack.digest();
   host.view.apply_us = ack.apply_us();
@@ -398,7 +474,7 @@ void HostSessions::ack(Session& session, const v1::Ack& ack) {
     if (!not_ready.contains(key)) items.push_back(key);
   host.view.not_ready = std::move(not_ready);
   flush(host);
-  if (on_progress) on_progress(host.name, items);
+  if (on_progress) on_progress(host.name, begins ? nullptr : &items);
 }
 
 void HostSessions::heartbeat(View& view, const v1::Heartbeat& heartbeat) const {
@@ -437,13 +513,30 @@ void HostSessions::audit(Host& host) {
   if (runtime_.now() - host.audited < every) return;
   host.audited = runtime_.now();
   const bool quiet = host.view.in_step && host.in_flight.empty() && host.gathering.empty() &&
+                     host.full == Host::Full::kNone &&
                      host.view.applied_revision == host.last_sent && !host.view.digest.empty();
-  if (!quiet || compiler_.compile(engine_.head(), host.name).digest().text() == host.view.digest)
-    return;
+  if (!quiet || host.should.text() == host.view.digest) return;
   journal_.event(v1::Event::WARNING, "DigestDiffers", host_key(host.name),
                  "the host holds something else than it should; its whole intent is sent again",
                  "controller", engine_.head().revision());
-  send_full(host, false);
+  want_full(host, false);
+}
+
+// What a host should hold is kept up to date by changes alone. Compiling everything anew costs too
+// much to do it for all hosts at every audit: one host after the other, one a heartbeat.
+void HostSessions::audit_own_account() {
+  const auto every = std::chrono::milliseconds(runtime_.tunables().session_heartbeat_ms);
+  if (runtime_.now() - accounted_at_ < every) return;
+  accounted_at_ = runtime_.now();
+  auto next = hosts_.upper_bound(accounted_);
+  if (next == hosts_.end()) next = hosts_.begin();
+  accounted_ = next->first;
+  auto& host = *next->second;
+  if (!host.session || host.full == Host::Full::kWanted) return;
+  if (digest_of(compiler_.list(engine_.head(), host.name)) == host.should) return;
+  log_.error("defect: changes have not added up to what host {} should hold; all is sent again",
+             host.name);
+  want_full(host, false);
 }
 
 bool HostSessions::in_step(std::string_view name) const {

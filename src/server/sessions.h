@@ -34,6 +34,10 @@ class HostChannel {
  public:
   virtual ~HostChannel() = default;
   virtual void send(v1::ServerMessage) = 0;
+  // A serialized v1.ServerMessage, made without building the message: the whole intent of a host is
+  // large. `written` runs on the strand once it does not take memory here any more; not at all when
+  // the stream goes first.
+  virtual void send_serialized(std::string bytes, Task written);
   virtual void close() = 0;  // after what was sent; closed() follows or not, both are fine
 };
 
@@ -98,8 +102,9 @@ class HostSessions {
   // Revision that the host must have acknowledged for all of these to be settled there.
   std::int64_t needs_revision(std::string_view host, std::span<const std::string> items) const;
 
-  // Something about these items of the host may be different now (an ack, a session begun or lost).
-  std::function<void(const std::string& host, const std::vector<std::string>& items)> on_progress;
+  // Something about these items of the host may be different now (an ack); nullptr: about any of
+  // them (a session begun or lost).
+  std::function<void(const std::string& host, const std::vector<std::string>* items)> on_progress;
 
  private:
   struct Host;
@@ -109,7 +114,10 @@ class HostSessions {
   void ack(Session&, const v1::Ack&);
   void heartbeat(View&, const v1::Heartbeat&) const;
   void flow_log(Session&, const v1::FlowLog&);
-  void send_full(Host&, bool new_incarnation);
+  void want_full(Host&, bool new_incarnation);
+  void next_full();
+  void send_full(Host&);
+  void full_over(Host&);
   void flush(Host&);
   void note(Host&, const std::string& key, std::int64_t revision);
   void detach(Session&, std::string_view why);
@@ -117,7 +125,7 @@ class HostSessions {
   void refuse_ahead(Session&, Host&, const v1::Position& holds);
   void watch_over(SessionId);
   void audit(Host&);
-  std::vector<std::string> all_items(const std::string& host);
+  void audit_own_account();
 
   Runtime& runtime_;
   Log& log_;
@@ -127,6 +135,10 @@ class HostSessions {
   std::uint64_t next_session_ = 1;
   std::map<std::uint64_t, std::unique_ptr<Session>> sessions_;
   std::map<std::string, std::unique_ptr<Host>, std::less<>> hosts_;
+  std::deque<std::string> want_full_;  // hosts that wait to be sent their whole intent
+  int sending_full_ = 0;
+  std::string accounted_;  // the last host looked at by audit_own_account()
+  MonoTime accounted_at_{};
   std::map<std::int64_t, std::map<std::string, std::vector<std::string>>> touched_;
   bool batch_over_ = true;
 };

@@ -81,6 +81,50 @@ TEST(Sessions, AHostThatMissedSomethingGetsEverything) {
   EXPECT_EQ(h1.holds, wanted(world, "h1"));
 }
 
+TEST(Sessions, FewHostsAtATimeAreSentEverythingAndWhatTheyWaitForIsThere) {
+  Tunables tunables;
+  tunables.sessions_syncing_max = 2;
+  World world(1, tunables);
+  world.furnish();
+  const auto names = {"h3", "h4", "h5", "h6"};
+  for (const auto* name : names) {
+    world.add_host(name).slow = true;
+    world.add_vm(fmt::format("vm-{}", name), name);
+  }
+  for (const auto* name : names) world.hosts[name]->connect();
+  const auto under_way = [&] {
+    std::string out;
+    for (const auto* name : names)
+      if (world.hosts[name]->holds_back()) out += name;
+    return out;
+  };
+  EXPECT_EQ(under_way(), "h3h4");
+  // Changes while they wait are part of what they are sent; an ack of the past says nothing.
+  World::must(world.enable("vm-h3"));
+  World::must(world.enable("vm-h5"));
+  world.hosts["h5"]->ack();
+  EXPECT_EQ(World::must(world.get("Host", "", "h5")).host().status().conditions(0).reason(),
+            "Starting");
+  world.hosts["h3"]->take();
+  EXPECT_EQ(under_way(), "h4h5");
+  // A stream that ends makes room.
+  world.hosts["h4"]->leave();
+  EXPECT_EQ(under_way(), "h4h5h6") << "h4's is still in our hands, the others' under way";
+  world.hosts["h5"]->take();
+  world.hosts["h6"]->take();
+  world.hosts["h4"]->connect();
+  world.hosts["h4"]->take();
+  world.hosts_answer();
+  world.run_for(std::chrono::milliseconds(50));
+  world.hosts_answer();
+  for (const auto* name : names) {
+    EXPECT_EQ(world.hosts[name]->holds, wanted(world, name)) << name;
+    EXPECT_EQ(World::must(world.get("Host", "", name)).host().status().conditions(0).reason(),
+              "Connected")
+        << name;
+  }
+}
+
 TEST(Sessions, TheyComeBackAfterACrashOfTheServer) {
   World world;
   world.furnish();

@@ -269,10 +269,13 @@ bool Watches::watched(const Kind& kind) const {
   return false;
 }
 
-void Watches::progress(const std::string& host, const std::vector<std::string>& items) {
+void Watches::progress(const std::string& host, const std::vector<std::string>* items) {
   if (watches_.empty()) return;
   dirty_.insert(ObjectKey::of<v1::Host>("", host));
-  for (const auto& item : items) objects_of_item(item, dirty_);
+  if (items)
+    for (const auto& item : *items) objects_of_item(item, dirty_);
+  else
+    objects_of_host(host, dirty_);
   if (std::exchange(turn_planned_, true)) return;
   runtime_.after(std::chrono::milliseconds(runtime_.tunables().watch_status_ms),
                  [this] { status_turn(); });
@@ -290,6 +293,19 @@ void Watches::status_turn() {
         send(*watch, v1::WatchEvent::MODIFIED, key, *object, head.mod_revision(key));
   }
   settled();
+}
+
+void Watches::objects_of_host(const std::string& host, std::set<ObjectKey>& found) const {
+  const auto& head = engine_.head();
+  objects_of_item("40/policy/", found);
+  for (const auto& key : head.vms_of_host(host)) {
+    const auto vm = head.find<v1::VirtualMachine>(key.tenant, key.name);
+    found.insert(key);
+    for (const auto& nic : vm->spec().nics()) {
+      found.insert(ObjectKey::of<v1::VirtualNetwork>(key.tenant, nic.network()));
+      objects_of_item(fmt::format("60/port/{}", nic.port_id()), found);
+    }
+  }
 }
 
 // Item keys are those of host.proto.

@@ -34,7 +34,7 @@ class Watches {
 
   void published(const Publication&);
   void settled();
-  void progress(const std::string& host, const std::vector<std::string>& items);
+  void progress(const std::string& host, const std::vector<std::string>* items);
 
  private:
   struct Watch;
@@ -55,6 +55,7 @@ class Watches {
   void bookmark(Watch&, std::int64_t revision);
   void drop(std::uint64_t id, Error);
   void status_turn();
+  void objects_of_host(const std::string& host, std::set<ObjectKey>& found) const;
   void objects_of_item(const std::string& item, std::set<ObjectKey>& found) const;
   bool watched(const Kind&) const;
 

@@ -133,10 +133,11 @@ void Clients::judge(const Operation& operation, const Result<Answer>& answer) {
       operation.options.wait_applied() && hooks_.applied)
     hooks_.applied(operation, outcome.revision());
 
-  // A replay across a restart, of an enablement that is gone by now, has no object to show.
-  if (!answer->key.kind || answer->key.name.empty() || !changed) return;
-  const auto* event = history_.event(outcome.revision(), answer->key.store_key());
+  // A replay across a restart, of something that is gone by now, has no object to show.
   const bool deleted = outcome.change() == v1::WriteOutcome::DELETED;
+  if (!answer->key.kind || answer->key.name.empty() || !changed || (!deleted && !answer->object))
+    return;
+  const auto* event = history_.event(outcome.revision(), answer->key.store_key());
   if (!event || event->value.has_value() == deleted)
     return verdict_.broken(
         "what is acknowledged is in the store",

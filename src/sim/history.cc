@@ -180,8 +180,8 @@ void History::count_operations(const WatchEvents& update) {
   }
 }
 
-const std::array<int, 2>& History::images_of(const std::string& item) {
-  const auto known = policy_images_.find(item);
+const std::array<int, 2>& History::images_of(const CompiledItem& item) {
+  const auto known = policy_images_.find(item.bytes);
   if (known != policy_images_.end()) return known->second;
   std::array<int, 2> made{-2, -2};
   if (auto rules = host::policy_rules(parse_item(item).policy().filter()))
@@ -189,7 +189,7 @@ const std::array<int, 2>& History::images_of(const std::string& item) {
       if (const auto image = policy::build_policy(rules->direction[direction].set))
         made[direction] = images_.number_of(
             {reinterpret_cast<const char*>(image->bytes().data()), image->bytes().size()});
-  return policy_images_.emplace(item, made).first->second;
+  return policy_images_.emplace(item.bytes, made).first->second;
 }
 
 Expected History::expect(HostIntent intent) {

@@ -61,7 +61,7 @@ class History {
   void check_services() const;
   void count_operations(const WatchEvents&);
   Expected expect(HostIntent);
-  const std::array<int, 2>& images_of(const std::string& policy_item);
+  const std::array<int, 2>& images_of(const CompiledItem& policy_item);
 
   const SimDisk& disk_;
   Book& images_;

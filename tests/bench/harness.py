@@ -21,6 +21,8 @@ GOALS = {
     "tcp.vs_bridge.rules_0": (">=", 0.97), "rr.vs_bridge.rules_0": (">=", 0.97),
     "tcp.vs_rules_0.rules_4096": (">=", 0.95), "overlay.tcp_vs_bridge_vxlan": (">=", 0.95),
     "rss.penstockd_mb": ("<", 60), "rss.hostd_mb": ("<", 40), "demo.first_block_s": ("<", 15),
+    "enable.p99_ms.vms_50000": ("<=", 10), "catalog.list_ms": ("<=", 20),
+    "sync.full_1000_hosts_s": ("<=", 2), "rss.penstockd_mb.vms_50000": ("<=", 600),
 }
 
 

@@ -112,6 +112,7 @@ class Outbox {
     queue_.pop_front();
     return queue_.empty() ? nullptr : &queue_.front();
   }
+  Message& front() { return queue_.front(); }
   std::size_t size() const { return queue_.size(); }
   bool empty() const { return queue_.empty(); }
 
@@ -119,7 +120,7 @@ class Outbox {
   std::deque<Message> queue_;
 };
 
-grpc::ServerBidiReactor<v1::HostMessage, v1::ServerMessage>* host_stream(
+grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* host_stream(
     Shared&, grpc::CallbackServerContext*);
 grpc::ServerWriteReactor<v1::WatchEvent>* watch_stream(Shared&, grpc::CallbackServerContext*,
                                                        const v1::WatchRequest&);

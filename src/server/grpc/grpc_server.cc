@@ -85,10 +85,11 @@ class System final : public v1::System::CallbackService {
   Shared& shared_;
 };
 
-class HostSession final : public v1::HostSession::CallbackService {
+class HostSession final
+    : public v1::HostSession::WithRawCallbackMethod_Connect<v1::HostSession::Service> {
  public:
   explicit HostSession(Shared& shared) : shared_(shared) {}
-  grpc::ServerBidiReactor<v1::HostMessage, v1::ServerMessage>* Connect(
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Connect(
       CallbackServerContext* context) override {
     return grpc_adapter::host_stream(shared_, context);
   }

@@ -177,7 +177,7 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
   v1::ListCatalogResponse response;
   response.set_revision(snapshot.revision());
   const auto covering = vm ? enablements_covering(snapshot, *vm) : Covering();
-  snapshot.each<v1::ServiceProfile>([&](const v1::ServiceProfile& profile) {
+  const auto take = [&](const v1::ServiceProfile& profile) {
     const bool on = std::ranges::any_of(covering, [&](const auto& enablement) {
       return enablement->spec().profile() == profile.metadata().name();
     });
@@ -190,7 +190,16 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
       return;
     if (!found_by(*entry, request.query())) return;
     *response.add_entries() = std::move(*entry);
-  });
+  };
+  if (request.tenant().empty()) {
+    snapshot.each<v1::ServiceProfile>(take);
+    return response;
+  }
+  const auto offered = snapshot.profiles_offered_to(request.tenant());
+  std::set<std::string> names(offered.begin(), offered.end());
+  for (const auto& enablement : covering) names.insert(enablement->spec().profile());
+  for (const auto& name : names)
+    if (const auto profile = snapshot.find<v1::ServiceProfile>(name)) take(*profile);
   return response;
 }
 

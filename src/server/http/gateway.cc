@@ -302,7 +302,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     }
     request.set_tenant(segments[2]);
     request.set_name(name);
-    api_.decide(exchange->secret, std::move(request), Exchange::to<v1::PutResponse>(exchange));
+    api_.decide(exchange->from, std::move(request), Exchange::to<v1::PutResponse>(exchange));
     return true;
   }
   // "NAME:verb"

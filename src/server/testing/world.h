@@ -78,6 +78,9 @@ class FakeHost final : public HostChannel {
   }
 
   void send(v1::ServerMessage message) override {
+    if (holds_back())
+      return held_back_.push_back(
+          [this, message = std::move(message)]() mutable { send(std::move(message)); });
     received.push_back(message);
     if (message.has_heartbeat() || message.has_refused() || message.has_trace() ||
         message.has_probe())
@@ -91,11 +94,24 @@ class FakeHost final : public HostChannel {
     for (const auto& key : message.delta().remove()) holds.items.erase(key);
     if (auto_ack) unanswered = true;
   }
+  // A stream that takes its time when `slow`: what it holds back is taken by take().
+  void send_serialized(std::string bytes, Task written) override {
+    auto take = [this, bytes = std::move(bytes), written = std::move(written)]() mutable {
+      HostChannel::send_serialized(std::move(bytes), std::move(written));
+    };
+    if (!slow) return take();
+    held_back_.clear();
+    held_back_.push_back(std::move(take));
+  }
+  bool holds_back() const { return !held_back_.empty(); }
+  void take() {
+    for (auto all = std::exchange(held_back_, {}); auto& one : all) one();
+  }
   void close() override { connected = false; }
 
   const v1::ServerMessage& last() const { return received.back(); }
 
-  bool connected = false, auto_ack = true, unanswered = false;
+  bool connected = false, auto_ack = true, unanswered = false, slow = false;
   v1::Position position;
   HostIntent holds;
   std::map<std::string, v1::NotReady> not_ready;
@@ -104,11 +120,12 @@ class FakeHost final : public HostChannel {
 
  private:
   void hold(const v1::IntentItem& item) {
-    holds.items[item.key()] = std::make_shared<const std::string>(serialize(item));
+    holds.items[item.key()] = make_item(v1::IntentItem(item));
   }
   HostSessions* sessions_;
   std::string name_, secret_;
   SessionId id_;
+  std::deque<Task> held_back_;
 };
 
 class World {
