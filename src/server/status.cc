@@ -281,6 +281,7 @@ void StatusBook::fill_vm(const Snapshot& snapshot, const ObjectKey& key,
       shown.set_profile(step.profile());
       shown.set_level(step.level());
       shown.set_kind(step.kind());
+      shown.set_observe(step.observe());
       if (host.empty()) {
         shown.set_message("the VM is on no host");
         continue;
@@ -314,6 +315,13 @@ void StatusBook::fill_profile(const Snapshot& snapshot, const ObjectKey& key,
     const auto object = std::static_pointer_cast<const v1::Enablement>(snapshot.find(enablement));
     for (auto& vm : covered_vms(snapshot, *object)) vms.emplace(enablement.tenant, std::move(vm));
   }
+  if (profile.spec().observe()) {
+    auto& condition = *status.add_conditions();
+    condition.set_type("Observing");
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason("AsAsked");
+    condition.set_message("all its enablements only observe: it protects nobody");
+  }
   status.set_enablements(enablements);
   status.set_vms(static_cast<int>(vms.size()));
   if (!profile.spec().published())
@@ -343,6 +351,9 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
   const auto vms = covered_vms(snapshot, enablement);
   int is_protected = 0, running = 0, overridden = 0;
   std::string instead;  // where something else goes first
+  const auto profile = snapshot.find<v1::ServiceProfile>(enablement.spec().profile());
+  const bool by_profile = profile && profile->spec().observe();
+  const bool observes = enablement.spec().observe() || by_profile;
   for (const auto& name : vms) {
     const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, name);
     if (!vm) continue;
@@ -360,7 +371,7 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     overridden += !own;
     if (host_of(*vm).empty()) continue;
     ++running;
-    is_protected += all && own;
+    is_protected += all && own && !observes;
   }
   status.set_vms(static_cast<int>(vms.size()));
   status.set_protected_(is_protected);
@@ -372,6 +383,15 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     condition.set_status(v1::Condition::TRUE);
     condition.set_reason("GoesFirst");
     condition.set_message(instead + ": NIC goes before VM before pool before network");
+  }
+  if (observes) {
+    auto& condition = *status.add_conditions();
+    condition.set_type("Observing");
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason(by_profile ? "ProfileObserves" : "AsAsked");
+    condition.set_message(
+        fmt::format("not protected by {}: it drops nothing, and logs what it would drop{}",
+                    enablement.spec().profile(), by_profile ? " (so says the profile)" : ""));
   }
   if (overridden > 0 && overridden == static_cast<int>(vms.size()))
     condition(status.mutable_conditions(), v1::Condition::FALSE, "Overridden", instead);

@@ -124,7 +124,8 @@ void validate(const v1::Enablement& enablement, const ValidateContext& context,
   }
   if (before) {
     v1::EnablementSpec a = before->spec(), b = spec;
-    for (auto* s : {&a, &b}) s->clear_level(), s->clear_definition_version(), s->clear_profile();
+    for (auto* s : {&a, &b})
+      s->clear_level(), s->clear_definition_version(), s->clear_profile(), s->clear_observe();
     if (!google::protobuf::util::MessageDifferencer::Equals(a, b))
       problems.add("spec",
                    fmt::format("the target may not change (it is {})", target_text(before->spec())),

@@ -107,8 +107,11 @@ void judge_for_vm(const ReadContext& context, const std::string& tenant,
   for (const auto& enablement : covering(context.snapshot, tenant, *vm)) {
     if (enablement->spec().profile() != profile.metadata().name()) continue;
     status.set_usable("on");
-    status.set_why_not(
-        fmt::format("level {}, {}", enablement->spec().level(), Compiler::covers_by(*enablement)));
+    const bool observe = enablement->spec().observe() || profile.spec().observe();
+    status.set_observe(observe);
+    status.set_why_not(fmt::format("level {}, {}{}", enablement->spec().level(),
+                                   Compiler::covers_by(*enablement),
+                                   observe ? "; observing: not protected" : ""));
   }
 }
 
@@ -232,12 +235,14 @@ Result<Planned> plan_enable(const PlanContext& context, const v1::EnableRequest&
   PENSTOCK_CHECK(authorize_tenant(context.who, request.tenant()));
   auto enablement = PENSTOCK_TRY(proposed_by(request));
   enablement.mutable_spec()->set_level(request.level());
+  enablement.mutable_spec()->set_observe(request.observe());
   const auto existing = find_enablement(context.snapshot, enablement);
   if (existing) {
     // The same intent under the name it has; a level not named stays.
     auto changed = *existing;
     changed.mutable_metadata()->clear_resource_version();
     if (!request.level().empty()) changed.mutable_spec()->set_level(request.level());
+    if (request.has_observe()) changed.mutable_spec()->set_observe(request.observe());
     return plan_put(context, changed, false, write);
   }
   auto name = request.name().empty() ? default_name(enablement.spec()) : request.name();
