@@ -63,15 +63,15 @@ Status Compiler::check_selectors(const Snapshot& after, const ObjectKey& edited)
   return memo_->numbers.check(after, edited);
 }
 
-Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
-                          std::span<const Edit> edits) {
-  auto [old, now] = memo_->step(before, after);
+namespace {
+
+Changes differences(View& old, View& now, std::span<const Edit> edits) {
   Changes out;
-  for (const auto& [host, refs] : dirty_items(*old, *now, edits)) {
+  for (const auto& [host, refs] : dirty_items(old, now, edits)) {
     HostChange change;
     for (const auto& ref : refs) {
-      auto was = old->item(host, ref);
-      auto is = now->item(host, ref);
+      auto was = old.item(host, ref);
+      auto is = now.item(host, ref);
       if (was && (!is || was->key != is->key)) change.remove.insert(was->key);
       if (is && (!was || was->key != is->key || *was->bytes != *is->bytes))
         change.put.emplace(std::move(is->key), std::move(is->bytes));
@@ -81,6 +81,21 @@ Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
     if (!change.empty()) out.emplace(host, std::move(change));
   }
   return out;
+}
+
+}  // namespace
+
+Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
+                          std::span<const Edit> edits) {
+  auto [old, now] = memo_->step(before, after);
+  return differences(*old, *now, edits);
+}
+
+// The view of what is true stays the one that is kept.
+Changes Compiler::what_if(const Snapshot& before, const Snapshot& after,
+                          std::span<const Edit> edits) {
+  View then(after, memo_->plans);
+  return differences(memo_->view(before), then, edits);
 }
 
 namespace {

@@ -13,6 +13,7 @@
 #include "penstock/v1/api.pb.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
+#include "server/previews.h"
 #include "server/replays.h"
 #include "server/traces.h"
 #include "server/waits.h"
@@ -31,6 +32,7 @@ struct ApiParts {
   Watches& watches;
   Journal& journal;
   Traces& traces;
+  Previews& previews;
   const StepKinds& step_kinds;
 };
 

@@ -90,6 +90,9 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kTrace:
       if (session.host && on_trace) on_trace(session.host->name, message.trace());
       return;
+    case v1::HostMessage::kPreview:
+      if (session.host && on_preview) on_preview(session.host->name, message.preview());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -439,6 +442,18 @@ bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
   *message.mutable_position() = engine_.position();
   message.mutable_position()->set_revision(host.last_sent);
   *message.mutable_trace() = order;
+  host.session->channel->send(std::move(message));
+  return true;
+}
+
+bool HostSessions::order(std::string_view name, v1::PreviewOrder order) {
+  const auto found = hosts_.find(name);
+  if (found == hosts_.end() || !found->second->session) return false;
+  auto& host = *found->second;
+  v1::ServerMessage message;
+  *message.mutable_position() = engine_.position();
+  message.mutable_position()->set_revision(host.last_sent);
+  *message.mutable_preview() = std::move(order);
   host.session->channel->send(std::move(message));
   return true;
 }

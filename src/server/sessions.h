@@ -81,6 +81,10 @@ class HostSessions {
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
 
+  // --- previews. False: the host has no session.
+  bool order(std::string_view host, v1::PreviewOrder);
+  std::function<void(const std::string& host, const v1::PreviewReport&)> on_preview;
+
   // --- status
   const View* view(std::string_view host) const;  // nullptr: never heard of
   ItemState state(std::string_view host, std::string_view item) const;
