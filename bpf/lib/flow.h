@@ -37,28 +37,11 @@ PS_INLINE void ps_view_groups(struct ps_work* w) {
   if (groups) ps_copy(v->dst_groups, groups->group, sizeof(v->dst_groups));
 }
 
-// The view of the flow's first packet, which `initiator` sent: from the key, because the packet at
-// hand may be an answer, or quote the flow.
 __attribute__((noinline)) int ps_view_flow(struct ps_work* w, __u32 initiator, __u32 tcp_flags,
                                            __u32 icmp_type, __u32 icmp_code) {
   w = ps_work_again(w);
   if (!w) return 0;
-  struct ps_packet_view* v = &w->view;
-  const struct ps_flow_key* key = &w->key;
-  ps_zero(v, sizeof(*v));
-  ps_copy(&v->src, initiator == PS_OUT ? key->local : key->remote, 16);
-  ps_copy(&v->dst, initiator == PS_OUT ? key->remote : key->local, 16);
-  v->family = key->family;
-  v->proto = key->protocol;
-  v->tcp_flags = tcp_flags;
-  v->icmp_type = icmp_type;
-  v->icmp_code = icmp_code;
-  if (key->protocol == PS_PROTO_TCP || key->protocol == PS_PROTO_UDP ||
-      key->protocol == PS_PROTO_SCTP || key->protocol == PS_PROTO_UDPLITE) {
-    v->sport = initiator == PS_OUT ? key->local_port : key->remote_port;
-    v->dport = initiator == PS_OUT ? key->remote_port : key->local_port;
-    v->flags = PS_VIEW_PORTS_VALID;
-  }
+  ps_flow_view(&w->key, initiator, tcp_flags, icmp_type, icmp_code, &w->view);
   ps_view_groups(w);
   return 0;
 }

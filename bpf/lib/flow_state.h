@@ -108,6 +108,26 @@ PS_INLINE int ps_flow_is_pickup(const struct ps_packet* p) {
   return p->proto == PS_PROTO_TCP && !(p->tcp_flags & PS_TCP_SYN);
 }
 
+// The view of the flow's first packet, which `initiator` sent, but for its groups: from the key,
+// because the packet at hand may be an answer, or quote the flow.
+PS_INLINE void ps_flow_view(const struct ps_flow_key* key, __u32 initiator, __u32 tcp_flags,
+                            __u32 icmp_type, __u32 icmp_code, struct ps_packet_view* v) {
+  ps_zero(v, sizeof(*v));
+  ps_copy(&v->src, initiator == PS_OUT ? key->local : key->remote, 16);
+  ps_copy(&v->dst, initiator == PS_OUT ? key->remote : key->local, 16);
+  v->family = key->family;
+  v->proto = key->protocol;
+  v->tcp_flags = tcp_flags;
+  v->icmp_type = icmp_type;
+  v->icmp_code = icmp_code;
+  if (key->protocol == PS_PROTO_TCP || key->protocol == PS_PROTO_UDP ||
+      key->protocol == PS_PROTO_SCTP || key->protocol == PS_PROTO_UDPLITE) {
+    v->sport = initiator == PS_OUT ? key->local_port : key->remote_port;
+    v->dport = initiator == PS_OUT ? key->remote_port : key->local_port;
+    v->flags = PS_VIEW_PORTS_VALID;
+  }
+}
+
 // Idle time after which an entry goes.
 PS_INLINE __u64 ps_flow_timeout(const volatile struct ps_config* config, __u8 protocol,
                                 const struct ps_flow* flow) {

@@ -62,6 +62,13 @@ std::string_view answer(Code code) {
   return "error";
 }
 
+std::string ask_at_terminal(std::string_view question) {
+  write_all(STDERR_FILENO, question);
+  std::string line;
+  for (char c = 0; ::read(STDIN_FILENO, &c, 1) == 1 && c != '\n';) line += c;
+  return line;
+}
+
 }  // namespace
 
 std::string counted(std::int64_t count, std::string_view noun) {
@@ -77,6 +84,9 @@ Io process_io() {
             if (!value) return std::nullopt;
             return value;
           },
+          .ask = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1
+                     ? std::function<std::string(std::string_view)>(ask_at_terminal)
+                     : nullptr,
           .out_is_tty = ::isatty(STDOUT_FILENO) == 1,
           .err_is_tty = ::isatty(STDERR_FILENO) == 1};
 }

@@ -17,6 +17,8 @@ struct Io {
   std::function<bool(std::string_view)> err;
   std::function<std::string()> in;  // everything until end of file
   std::function<std::optional<std::string>(const std::string&)> env;
+  // Puts a question and gives the line that answers it; without a terminal to answer at: empty.
+  std::function<std::string(std::string_view)> ask = {};
   bool out_is_tty = false;
   bool err_is_tty = false;
 };

@@ -81,6 +81,10 @@ std::string Target::text() const {
   return fmt::format("{} {}/{}{}", kind, tenant, name, nic.empty() ? "" : "/" + nic);
 }
 
+std::string Target::word() const {
+  return fmt::format("{}/{}/{}{}", kind, tenant, name, nic.empty() ? "" : "/" + nic);
+}
+
 Json Target::json() const {
   Json out;
   if (nic.empty()) {
@@ -137,6 +141,16 @@ Result<Target> parse_target(std::string_view text, const std::string& default_te
   return target;
 }
 
+Exit exit_of_outcome(const Json& outcome, bool waited) {
+  if (!waited) return Exit::kDone;
+  const Json& rollout = at(outcome, "rollout");
+  const bool late = at(outcome, "deadlinePassed") == true;
+  if (number_at(at(rollout, "applied")) >= number_at(at(rollout, "hosts")) && !late)
+    return Exit::kDone;
+  // The server ends a wait early only when going on is hopeless.
+  return late || number_at(at(rollout, "gaveUp")) == 0 ? Exit::kDeadline : Exit::kFailed;
+}
+
 Exit print_outcome(Console& console, const Json& outcome, bool waited, std::string_view why) {
   for (const auto& warning : at(outcome, "warnings")) {
     console.line(console.paint(Tone::kWarning, "warning: " + text_at(warning)));
@@ -144,7 +158,6 @@ Exit print_outcome(Console& console, const Json& outcome, bool waited, std::stri
   if (!waited) return Exit::kDone;
   const Json& rollout = at(outcome, "rollout");
   const auto hosts = number_at(at(rollout, "hosts")), applied = number_at(at(rollout, "applied"));
-  const bool failed = number_at(at(rollout, "gaveUp")) > 0;
   for (const auto& laggard : at(rollout, "waiting")) {
     const auto state = text_at(at(laggard, "state")), message = text_at(at(laggard, "message"));
     const std::string_view said = state == "FAILED"        ? "failed"
@@ -161,9 +174,8 @@ Exit print_outcome(Console& console, const Json& outcome, bool waited, std::stri
     console.line(fmt::format("applied on {} of {}{}", applied, counted(hosts, "host"),
                              late ? "; the deadline passed" : ""));
   }
-  if (applied >= hosts && !late) return Exit::kDone;
-  // The server ends a wait early only when going on is hopeless.
-  const Exit end = late || !failed ? Exit::kDeadline : Exit::kFailed;
+  const Exit end = exit_of_outcome(outcome, waited);
+  if (end == Exit::kDone) return end;
   console.line(end == Exit::kFailed
                    ? "The change stays; it is tried again when something about it changes."
                    : "The change stays and is retried.");

@@ -33,12 +33,15 @@ Result<std::vector<ObjectRef>> parse_refs(const std::vector<std::string>& words,
 struct Target {
   std::string kind, tenant, name, nic;
   std::string text() const;  // "vm acme/web-1", "nic acme/web-1/eth0"
+  std::string word() const;  // "vm/acme/web-1": as it is typed
   Json json() const;         // {"vm": "web-1"}, {"nic": {"vm": "web-1", "nic": "eth0"}}
 };
 Result<Target> parse_target(std::string_view, const std::string& default_tenant);
 
-// The lines on how far something has come on its hosts, and how that ends the command: done,
-// deadline passed, terminal failure. `why`: the command that says more.
+// How a write ends the command: done, deadline passed, terminal failure.
+Exit exit_of_outcome(const Json& outcome, bool waited);
+// The lines on how far something has come on its hosts, and exit_of_outcome(). `why`: the command
+// that says more.
 Exit print_outcome(Console&, const Json& outcome, bool waited, std::string_view why);
 
 }  // namespace penstock::cli

@@ -87,6 +87,9 @@ std::string headline(const Json& way) {
   if (by.is_object()) out += " by " + decision_text(by);
   const bool by_rule = by.is_object() && text_at(at(by, "kind")) == "filter";
   if (!reason.empty() && !by_rule) out += ": " + reason;
+  for (const auto& step : at(way, "steps"))
+    if (text_at(at(step, "action")) == "would drop")
+      out += "; WOULD_DROP by " + decision_text(at(step, "by")) + " (observe)";
   return out;
 }
 

@@ -7,6 +7,7 @@
 namespace penstock::cli {
 namespace {
 
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
@@ -298,6 +299,93 @@ TEST(Delete, ByNameAndByFile) {
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(ran.out, "tenant b deleted\ntenant gone is not there\ntenant a deleted\n")
       << "last applied, first deleted";
+}
+
+TEST(Enable, ObserveAndEnforceAreAsked) {
+  World world;
+  world.on("POST /v1/tenants/acme:enable",
+           Json::parse(R"({"outcome":{"change":"UPDATED"},"enablement":{"kind":"Enablement",
+             "metadata":{"name":"e","tenant":"acme"},"spec":{"level":"basic","observe":true},"status":{"vms":1}}})"));
+  auto ran = world.terminal.run("enable fw --observe --on vm/acme/web-1");
+  EXPECT_EQ(world.body_of(0), Json::parse(R"({"vm":"web-1","profile":"fw","observe":true})"));
+  EXPECT_THAT(ran.out, StartsWith("fw (basic, observing) on vm acme/web-1: changed, 1 VM\n"));
+  EXPECT_THAT(ran.out, HasSubstr("not protected"));
+  world.terminal.run("enable fw --enforce --on vm/acme/web-1");
+  EXPECT_EQ(world.body_of(1), Json::parse(R"({"vm":"web-1","profile":"fw","observe":false})"));
+  EXPECT_EQ(world.terminal.run("enable fw --enforce --observe --on vm/acme/web-1").exit, 2);
+}
+
+// What would be cut, as the server says it.
+const Json kCuts = Json::parse(R"({"outcome":{"change":"CREATED","effect":{"hosts":1,"ports":1,
+  "flows":"12","flowsCut":"2","examples":[{"kind":"FlowRecord","vm":"web-1","nic":"eth0","direction":"OUT",
+  "outcome":"DENY","profile":"fw","level":"basic","rule":"no-ssh","ruleNumber":3,"protocol":"tcp",
+  "source":{"address":"10.0.1.5","port":50112,"vm":"web-1"},"destination":{"address":"10.0.2.7","port":22}}],
+  "incomplete":["host h3 is away"]}},
+  "enablement":{"kind":"Enablement","metadata":{"name":"e","tenant":"acme"},"spec":{"level":"basic"}}})");
+
+TEST(Enable, ADryRunSaysWhatWouldBeCut) {
+  World world;
+  world.on("POST /v1/tenants/acme:enable?dryRun=server", kCuts);
+  const auto ran = world.terminal.run("enable fw --on vm/acme/web-1 --dry-run=server");
+  EXPECT_EQ(ran.exit, 0);
+  EXPECT_THAT(ran.out, StartsWith("would enable fw (basic) on vm acme/web-1: 1 port on 1 host; 12 "
+                                  "live flows judged again, 2 would be cut:\n"
+                                  "  web-1:50112 -> 10.0.2.7:22 "));
+  EXPECT_THAT(ran.out, HasSubstr("out of web-1/eth0  fw#3 \"no-ssh\"\n  and 1 more\n"));
+  EXPECT_THAT(ran.out, HasSubstr("not known: host h3 is away\n"));
+  EXPECT_THAT(ran.out, HasSubstr("Try: penstock enable fw --observe --on vm/acme/web-1\n"));
+  const auto json =
+      Json::parse(world.terminal.run("enable fw --on vm/acme/web-1 --dry-run=server -o json").out);
+  EXPECT_EQ(at(json, "outcome", "effect", "flowsCut"), "2");
+}
+
+TEST(Enable, NothingIsAskedUnlessFlowsWouldBeCutAndSomebodyWantsTo) {
+  World world;
+  world.on("POST /v1/tenants/acme:enable?dryRun=server", kCuts);
+  world.on("POST /v1/tenants/acme:enable", kCuts);
+  EXPECT_EQ(world.terminal.run("enable fw --on vm/acme/web-1").exit, 0);
+  EXPECT_EQ(world.seen().size(), 1u) << "without --confirm nothing is looked at first";
+
+  auto ran = world.terminal.run("enable fw --on vm/acme/web-1 --confirm");
+  EXPECT_EQ(ran.exit, 1) << "nobody can be asked";
+  EXPECT_THAT(ran.out, HasSubstr("2 would be cut:\n"));
+  EXPECT_THAT(ran.out, EndsWith("nothing was changed\n"));
+  EXPECT_EQ(world.seen().size(), 2u);
+  world.terminal.answer = "";
+  ran = world.terminal.run("enable fw --on vm/acme/web-1 --confirm");
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_THAT(ran.err, HasSubstr("Go on? [y/N]"));
+  EXPECT_EQ(world.seen().size(), 3u);
+  world.terminal.answer = "y";
+  EXPECT_EQ(world.terminal.run("enable fw --on vm/acme/web-1 --confirm").exit, 0);
+  EXPECT_EQ(world.seen().size(), 5u);
+
+  auto harmless = kCuts;
+  harmless["outcome"]["effect"]["flowsCut"] = "0";
+  world.on("POST /v1/tenants/acme:enable?dryRun=server", harmless);
+  world.terminal.answer.reset();
+  EXPECT_EQ(world.terminal.run("enable fw --on vm/acme/web-1 --confirm").exit, 0);
+}
+
+TEST(Write, EveryDryRunSaysItsEffect) {
+  World world;
+  world.on("POST /v1/tenants/acme:disable?dryRun=server", kCuts);
+  EXPECT_THAT(world.terminal.run("disable fw --on vm/acme/web-1 --dry-run=server").out,
+              StartsWith("would disable fw on vm acme/web-1: 1 port on 1 host; 12 live flows"));
+  world.on("DELETE /v1/tenants/acme/vms/web-1?dryRun=server", kCuts);
+  EXPECT_THAT(world.terminal.run("delete vm acme/web-1 --dry-run=server").out,
+              StartsWith("vm acme/web-1 would be deleted: 1 port on 1 host; 12 live flows"));
+  world.on("PATCH /v1/tenants/acme/vms/web-1?dryRun=server", kCuts);
+  EXPECT_THAT(
+      world.terminal.run({"patch", "vm/acme/web-1", "-p", "{spec: {}}", "--dry-run=server"}).out,
+      StartsWith("vm acme/web-1 would be changed: 1 port on 1 host; 12 live flows"));
+  auto batch = kCuts;
+  batch["items"] = Json::array({{{"outcome", {{"change", "CREATED"}}}}});
+  world.on("POST /v1:batch?dryRun=server", batch);
+  world.terminal.in = "kind: Tenant\nmetadata: {name: a}\n";
+  EXPECT_THAT(
+      world.terminal.run("apply -f - --dry-run=server").out,
+      StartsWith("dry run: 1 object: 1 created, 0 updated, 0 unchanged; 1 port on 1 host; "));
 }
 
 TEST(Enable, TargetsAndOutcome) {

@@ -278,9 +278,9 @@ class RandomWorld {
                                 : fmt::format(R"("vms": ["v{}"])", below(8)));
       case 4:
         return fmt::format(
-            R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}{}}}}})",
+            R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "observe": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}{}}}}})",
             pick({"office-firewall", "p2", "base-guard"}),
-            pick({"firewall", "firewall", "guard", "guard"}), below(3), random_.chance(0.8),
+            pick({"firewall", "firewall", "guard", "guard"}), below(3), random_.chance(0.2), random_.chance(0.8),
             random_.chance(0.5) ? R"("tier": "web")" : "",
             pick({R"("everyone": true)", R"("allow": {"tenants": ["acme"]})",
                   R"("allow": {"hosts": ["h1"]})",
@@ -298,9 +298,9 @@ class RandomWorld {
       case 8:
       case 9:
         return fmt::format(
-            R"({{"kind": "Enablement", "metadata": {{"tenant": "{}"}}, "spec": {{"profile": "{}", "level": "{}", "mandatory": {}, {}}}}})",
+            R"({{"kind": "Enablement", "metadata": {{"tenant": "{}"}}, "spec": {{"profile": "{}", "level": "{}", "mandatory": {}, "observe": {}, {}}}}})",
             t, pick({"office-firewall", "base-guard", "p2"}), pick({"", "basic", "strict", "only"}),
-            random_.chance(0.2),
+            random_.chance(0.2), random_.chance(0.3),
             pick({R"("vm": "v1")", R"("vm": "v2")", R"("vm": "web-1")",
                   R"("nic": {"vm": "v3", "nic": "eth0"})", R"("pool": "web")", R"("pool": "p2")",
                   R"("network": "net-blue")", R"("network": "n3")"}));

@@ -71,14 +71,14 @@ Status Compiler::check_selectors(const Snapshot& after, const ObjectKey& edited)
   return memo_->numbers.check(after, edited);
 }
 
-Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
-                          std::span<const Edit> edits) {
-  auto [old, now] = memo_->step(before, after, edits);
+namespace {
+
+Changes differences(View& old, View& now, std::span<const Edit> edits) {
   Changes out;
-  for (const auto& [host, refs] : dirty_items(*old, *now, edits)) {
+  for (const auto& [host, refs] : dirty_items(old, now, edits)) {
     HostChange change;
     for (const auto& ref : refs) {
-      const auto was = old->item(host, ref), is = now->item(host, ref);
+      const auto was = old.item(host, ref), is = now.item(host, ref);
       if (was == is || (was && is && was->bytes == is->bytes)) continue;
       if (was) {
         change.difference.remove(was->digest);
@@ -94,6 +94,22 @@ Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
     if (!change.empty()) out.emplace(host, std::move(change));
   }
   return out;
+}
+
+}  // namespace
+
+Changes Compiler::changes(const Snapshot& before, const Snapshot& after,
+                          std::span<const Edit> edits) {
+  auto [old, now] = memo_->step(before, after, edits);
+  return differences(*old, *now, edits);
+}
+
+// The view of what is true stays the one that is kept.
+Changes Compiler::what_if(const Snapshot& before, const Snapshot& after,
+                          std::span<const Edit> edits) {
+  auto& now = memo_->view(before);
+  View then(now, after, edits);
+  return differences(now, then, edits);
 }
 
 namespace {

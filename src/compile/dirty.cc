@@ -299,10 +299,11 @@ class Marker {
   }
 
   // Whether the steps of ports come out the same: the levels with their being per tenant, the
-  // order, the number.
+  // order, the number, whether they observe.
   bool same_steps(const std::string& name, const v1::ServiceProfile& o,
                   const v1::ServiceProfile& n) {
-    if (o.metadata().uid() != n.metadata().uid() || o.spec().order() != n.spec().order())
+    if (o.metadata().uid() != n.metadata().uid() || o.spec().order() != n.spec().order() ||
+        o.spec().observe() != n.spec().observe())
       return false;
     const auto was = before_.profiles().find(name), is = after_.profiles().find(name);
     if (!was || !is) return false;

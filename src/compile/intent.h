@@ -67,6 +67,9 @@ class Compiler {
   // affected hosts.
   Changes changes(const Snapshot& before, const Snapshot& after, std::span<const Edit> edits);
 
+  // The same for edits that may never come to pass.
+  Changes what_if(const Snapshot& before, const Snapshot& after, std::span<const Edit> edits);
+
   // Before an object is stored: kInvalidArgument when it would bring a selector that the switch
   // could not tell from another.
   Status check_selectors(const Snapshot& after, const ObjectKey& edited);

@@ -238,6 +238,7 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     step.set_enablement(tenant + "/" + e);
     step.set_profile(profile);
     step.set_level(enablement->spec().level());
+    step.set_observe(enablement->spec().observe() || plan->profile->spec().observe());
     ordered.emplace(std::pair(plan->profile->spec().order(), profile), std::move(step));
   }
   std::vector<v1::StepIntent> out;

@@ -25,6 +25,9 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
   tracer_ =
       std::make_unique<Tracer>(runtime, kernel, intent_, *reconciler_,
                                [this](const v1::TraceReport& report) { session_->send(report); });
+  preview_ = std::make_unique<Preview>(
+      runtime, kernel, intent_, *reconciler_,
+      [this](const v1::PreviewReport& report) { session_->send(report); });
 }
 
 Agent::~Agent() {
@@ -89,6 +92,7 @@ v1::Heartbeat Agent::heartbeat() const {
 void Agent::received(const v1::ServerMessage& message) {
   if (message.has_trace()) return tracer_->take(message.trace());
   if (message.has_probe()) return probe(message.probe());
+  if (message.has_preview()) return preview_->take(message.preview());
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:

@@ -36,6 +36,7 @@ Json direction_json(const InspectedDirection& direction, const Agent& agent) {
       entry["profile"] = policy->profile();
       entry["level"] = policy->level();
     }
+    if (step.observe) entry["observe"] = true;
     out["steps"].push_back(std::move(entry));
   }
   return out;
@@ -59,11 +60,15 @@ Result<Json> port_json(const Agent& agent, Kernel& kernel, std::uint32_t id, Jso
   else if (!port.let_in)
     difference.push_back("its device does not lead to it");
   for (const auto direction : {0, 1}) {
-    std::vector<std::uint32_t> want;
+    using Steps = std::vector<std::pair<std::uint32_t, bool>>;  // number, observes
+    Steps want, have;
     if (wanted)
-      for (const auto& step : wanted->steps()) want.push_back(switch_number(step.policy()));
+      for (const auto& step : wanted->steps())
+        want.emplace_back(switch_number(step.policy()), step.observe());
     if (direction == 1) std::reverse(want.begin(), want.end());
-    if (port.policies(direction) != want)
+    for (const auto& step : port.direction[direction].steps)
+      have.emplace_back(step.policy, step.observe);
+    if (have != want)
       difference.push_back(fmt::format("steps {}: {} wanted, {} in force",
                                        direction == 0 ? "out" : "in", want.size(),
                                        port.direction[direction].steps.size()));

@@ -32,7 +32,13 @@ v1::LoggedFlow FlowLog::named(const ps_event& event) const {
   flow.set_outcome(static_cast<v1::LoggedFlow::Outcome>(event.outcome));
   if (const auto* port = intent_.port(event.port_id))
     for (const auto& step : port->steps())
-      if (switch_number(step.policy()) == event.profile) name_rule(step, event, flow);
+      if (switch_number(step.policy()) == event.profile) {
+        const auto* policy = policies_.find(step.policy());
+        const auto* intent = intent_.policy(step.policy());
+        const bool known = policy && intent;
+        name_rule(step, known ? policy->index[event.direction & 1] : std::vector<std::uint32_t>{},
+                  known ? intent->filter() : v1::ResolvedFilter{}, event.rule, flow);
+      }
   const auto bytes = event.family == 6 ? 16u : 4u;
   flow.set_source(event.source, bytes);
   flow.set_destination(event.destination, bytes);
@@ -49,21 +55,16 @@ v1::LoggedFlow FlowLog::named(const ps_event& event) const {
   return flow;
 }
 
-void FlowLog::name_rule(const v1::StepIntent& step, const ps_event& event,
-                        v1::LoggedFlow& flow) const {
+void name_rule(const v1::StepIntent& step, const std::vector<std::uint32_t>& index,
+               const v1::ResolvedFilter& filter, std::uint32_t number, v1::LoggedFlow& flow) {
   flow.set_profile(step.profile());
   flow.set_level(step.level());
   flow.set_enablement(step.enablement());
-  const auto* policy = policies_.find(step.policy());
-  const auto* intent = intent_.policy(step.policy());
-  if (!policy || !intent || event.rule == PS_NO_RULE) return;
-  const auto& index = policy->index[event.direction & 1];
-  if (event.rule >= index.size()) return;
-  flow.set_rule_number(static_cast<int>(index[event.rule]) + 1);
-  const auto& rules = intent->filter().rules();
-  const auto rule = std::ranges::lower_bound(rules, index[event.rule], {},
+  if (number >= index.size()) return;
+  flow.set_rule_number(static_cast<int>(index[number]) + 1);
+  const auto rule = std::ranges::lower_bound(filter.rules(), index[number], {},
                                              [](const auto& one) { return one.index(); });
-  if (rule != rules.end() && rule->index() == index[event.rule]) flow.set_rule(rule->name());
+  if (rule != filter.rules().end() && rule->index() == index[number]) flow.set_rule(rule->name());
 }
 
 void FlowLog::send_soon() {

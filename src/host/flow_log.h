@@ -13,6 +13,11 @@
 
 namespace penstock::host {
 
+// Says which rule it was that decided: `number` is the switch's, `index` tells its place in the
+// profile's list.
+void name_rule(const v1::StepIntent&, const std::vector<std::uint32_t>& index,
+               const v1::ResolvedFilter&, std::uint32_t number, v1::LoggedFlow&);
+
 class FlowLog {
  public:
   // All of them must outlive it.
@@ -28,7 +33,6 @@ class FlowLog {
 
  private:
   v1::LoggedFlow named(const ps_event&) const;
-  void name_rule(const v1::StepIntent&, const ps_event&, v1::LoggedFlow&) const;
   void send_soon();
   void send();
 

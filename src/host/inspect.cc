@@ -35,7 +35,7 @@ Status decode_steps(Kernel& kernel, std::uint32_t line, std::vector<InspectedSte
     auto decoded =
         policy::decode_policy({reinterpret_cast<const ps_line*>(lines.data()), image.lines});
     if (!decoded) return std::unexpected(std::move(decoded).error());
-    out.push_back({step.profile, std::move(*decoded)});
+    out.push_back({step.profile, (step.flags & PS_STEP_OBSERVE) != 0, std::move(*decoded)});
   }
   return {};
 }
@@ -44,7 +44,7 @@ std::string text_of(const InspectedDirection& direction) {
   if (!direction.damage.empty()) return "damaged: " + direction.damage;
   std::string out;
   for (const auto& step : direction.steps) {
-    out += fmt::format("    policy {} default {}\n", step.policy,
+    out += fmt::format("    policy {}{} default {}\n", step.policy, step.observe ? " observe" : "",
                        static_cast<int>(step.rules.default_action));
     for (const auto& rows : step.rules.rows)
       for (const auto& row : rows)

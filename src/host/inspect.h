@@ -15,6 +15,7 @@ namespace penstock::host {
 
 struct InspectedStep {
   std::uint32_t policy = 0;  // switch_number() of its id in the intent
+  bool observe = false;      // it drops nothing
   policy::DecodedPolicy rules;
 };
 

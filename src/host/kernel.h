@@ -102,6 +102,14 @@ class Kernel {
   virtual Status map_erase(Map, ByteView key) = 0;  // an absent key is no error
   virtual Result<std::optional<Bytes>> map_get(Map, ByteView key) = 0;
   virtual Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) = 0;  // sorted by key bytes
+  // About `most` entries of a big map at a time, so that the strand can do other things in between.
+  // `after`: what the part before this one ended with; empty: from the beginning. Entries that come
+  // or go meanwhile may be missed, none comes twice.
+  struct MapPart {
+    std::vector<std::pair<Bytes, Bytes>> entries;
+    Bytes end;  // empty: that was all
+  };
+  virtual Result<MapPart> map_part(Map, ByteView after, std::size_t most) = 0;
 
   // --- memory shared with the programs; valid as long as the Kernel
   // Compiled policy, lines of 64 bytes (bpf/abi/policy.h). A part at a time, because pages that are

@@ -95,6 +95,7 @@ Status PolicyTable::hold_steps(const google::protobuf::RepeatedPtrField<v1::Step
     step.line = policy->image[direction];
     step.profile = switch_number(intent.policy());
     step.kind = PS_STEP_FILTER;
+    step.flags = intent.observe() ? PS_STEP_OBSERVE : 0;
     steps.push_back(step);
     held.images.push_back(step.line);
   }

@@ -18,7 +18,7 @@ class Session {
   struct Hooks {
     std::function<v1::Hello()> hello;  // what the host is and holds, now
     std::function<v1::Heartbeat()> heartbeat;
-    std::function<void(const v1::ServerMessage&)> received;  // FULL, DELTA, traces
+    std::function<void(const v1::ServerMessage&)> received;  // all but heartbeats
   };
 
   // The link must outlive it.
@@ -33,6 +33,7 @@ class Session {
   void send(v1::FlowLog);
   void send(const v1::TraceReport&);
   void send(const v1::ProbeReport&);
+  void send(const v1::PreviewReport&);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

@@ -130,18 +130,5 @@ TEST(AgentSession, EveryAckTellsTheDigestOfWhatIsHeld) {
   expect_ack(8, {items::network(8)});
 }
 
-TEST_F(SessionTest, QuestionsDoNotKeepItFromBeingIdle) {
-  session.start();
-  run(100ms);
-  v1::ServerMessage question;
-  question.mutable_probe()->set_id(1);
-  for (int i = 0; i < 40; ++i) {
-    server.say(question);
-    run(100ms);
-  }
-  EXPECT_GE(received, 40);
-  EXPECT_GE(idle, 2);
-}
-
 }  // namespace
 }  // namespace penstock::host

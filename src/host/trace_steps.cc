@@ -190,8 +190,9 @@ class Reader {
       step.set_folded(false);
       *step.mutable_by() = names_.rule(n.c, n.b, initiator, port_);
       step.set_object(step.by().name());
-      step.set_text(fmt::format("of a flow judged before{}",
-                                step.by().name().empty() ? "" : " by " + said_by(step.by())));
+      step.set_text(fmt::format("of a flow judged before{}{}",
+                                step.by().name().empty() ? "" : " by " + said_by(step.by()),
+                                names_.observes(n.c, port_) ? " (observe)" : ""));
     } else if (what == PS_TRACED_REJUDGED) {
       step.set_folded(false);
       step.set_text("judged again: the policy has changed since");
@@ -222,10 +223,12 @@ class Reader {
     *step.mutable_by() = names_.rule(n.c, n.b, judging_direction(side), port_);
     step.mutable_by()->set_kind(component);
     step.set_object(step.by().name());
-    step.set_text(step.by().number() == 0 ? fmt::format("default: {}", step.by().text())
-                                          : fmt::format("rule {} \"{}\": {}", step.by().number(),
-                                                        step.by().rule(), step.by().text()));
-    judged_ = &step;
+    step.set_text((step.by().number() == 0 ? fmt::format("default: {}", step.by().text())
+                                           : fmt::format("rule {} \"{}\": {}", step.by().number(),
+                                                         step.by().rule(), step.by().text())) +
+                  (observe ? " (observe)" : ""));
+    // What only observes decides nothing.
+    if (!observe) judged_ = &step;
   }
 
   // A reply is judged as the connection it belongs to, by the list of the other direction.
@@ -360,6 +363,13 @@ std::string component_of(ps_drop_reason reason) {
 std::string TraceNames::nic(std::uint32_t port_id) const {
   if (const auto* port = intent.port(port_id)) return port->vm() + "/" + port->nic();
   return fmt::format("port {}", port_id);
+}
+
+bool TraceNames::observes(std::uint32_t number, std::uint32_t port_id) const {
+  const auto* port = intent.port(port_id);
+  return port && std::ranges::any_of(port->steps(), [&](const v1::StepIntent& step) {
+           return step.observe() && switch_number(step.policy()) == number;
+         });
 }
 
 v1::TraceDecision TraceNames::rule(std::uint32_t number, std::uint32_t rule, int direction,

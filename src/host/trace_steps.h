@@ -22,6 +22,8 @@ struct TraceNames {
   // this number.
   v1::TraceDecision rule(std::uint32_t number, std::uint32_t rule, int direction,
                          std::uint32_t port_id) const;
+  // The port's step of that number drops nothing.
+  bool observes(std::uint32_t number, std::uint32_t port_id) const;
 };
 
 // Adds the steps of one run to the report and sets how it ended. `evidence`: "executed",

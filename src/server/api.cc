@@ -257,7 +257,9 @@ void Api::write(const Caller& from, std::shared_ptr<const Request> request, std:
 template <typename Response>
 void Api::dry_run(std::shared_ptr<Call<Response>> call) {
   // On a working copy, so that later items see earlier ones as they would.
-  auto working = parts_.engine.head();
+  const auto head = parts_.engine.head();
+  auto working = head;
+  std::vector<Edit> edits;
   auto& answered = call->answered;
   answered.outcome.set_revision(working.revision());
   for (std::size_t i = 0; i < call->items.size(); ++i) {
@@ -271,12 +273,22 @@ void Api::dry_run(std::shared_ptr<Call<Response>> call) {
       continue;
     }
     working = working.with(planned->edits, working.revision() + 1);
+    edits.insert(edits.end(), planned->edits.begin(), planned->edits.end());
     answered.outcomes.push_back(ItemOutcome{.revision = parts_.engine.head().revision()});
     for (const auto& warning : write.warnings) answered.outcome.add_warnings(warning);
   }
   for (std::size_t i = 0; i < answered.outcomes.size(); ++i)
     audit(answered, answered.outcomes[i], i);
-  parts_.audit.when_written([call](Status) { call->done(call->compose(call->answered)); });
+  const auto answer = [this, call] {
+    parts_.audit.when_written([call](Status) { call->done(call->compose(call->answered)); });
+  };
+  const bool all_planned = std::ranges::all_of(
+      answered.outcomes, [](const auto& outcome) { return outcome.has_value(); });
+  if (!all_planned) return answer();
+  parts_.previews.preview(answered.who, head, working, edits, [call, answer](v1::Effect effect) {
+    *call->answered.outcome.mutable_effect() = std::move(effect);
+    answer();
+  });
 }
 
 template <typename Response>

@@ -15,6 +15,7 @@
 #include "server/checks.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
+#include "server/previews.h"
 #include "server/replays.h"
 #include "server/traces.h"
 #include "server/waits.h"
@@ -35,6 +36,7 @@ struct ApiParts {
   Audit& audit;
   Traces& traces;
   Checks& checks;
+  Previews& previews;
   const StepKinds& step_kinds;
 };
 

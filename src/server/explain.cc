@@ -111,7 +111,7 @@ void Explainer::nic(const v1::VirtualMachine& vm, const v1::Nic& nic, v1::Explai
                                          on.empty() ? "" : " on " + host_text(on), nic.network(),
                                          fmt::join(addresses, ", ")));
   const auto port = fmt::format("60/port/{}", nic.port_id());
-  std::vector<std::string> missing;
+  std::vector<std::string> missing, observing;
   int number = 0;
   for (const auto& step : compiler_.steps_of(context_.snapshot, vm, nic)) {
     ++steps;
@@ -126,7 +126,9 @@ void Explainer::nic(const v1::VirtualMachine& vm, const v1::Nic& nic, v1::Explai
         rollout_on(sessions_, on, {port, fmt::format("40/policy/{}", step.policy())});
     if (where.state() == v1::HostRollout::APPLIED) {
       ++applied;
-      add(line, fmt::format("{}   applied r{}", text, where.applied_revision()));
+      add(line, fmt::format("{}   applied r{}{}", text, where.applied_revision(),
+                            step.observe() ? "   observing: drops nothing" : ""));
+      if (step.observe()) observing.push_back(step.profile());
       continue;
     }
     missing.push_back(step.profile());
@@ -136,6 +138,12 @@ void Explainer::nic(const v1::VirtualMachine& vm, const v1::Nic& nic, v1::Explai
         .set_decisive(true);
   }
   if (number == 0) add(line, "no service");
+  if (!observing.empty())
+    add(response, fmt::format("{} only observe{}: what would be dropped passes and is logged   <-- "
+                              "you are not protected by {}",
+                              fmt::join(observing, ", "), observing.size() == 1 ? "s" : "",
+                              fmt::join(observing, ", ")))
+        .set_decisive(true);
   if (missing.empty()) return;
   // A host that is away goes on with what it has: nobody here knows what that is.
   const auto* view = sessions_.view(on);
@@ -205,9 +213,11 @@ void Explainer::enablement(const ObjectKey& key, const v1::Enablement& enablemen
     const auto one = context_.status.rollout(context_.snapshot, key_of(*vm));
     if (unprotected.empty() && one.applied() < one.hosts()) unprotected = name;
   }
+  const bool observing = std::ranges::any_of(
+      status.conditions(), [](const auto& one) { return one.type() == "Observing"; });
   auto& line =
       add(response, fmt::format("{} of {} running VMs protected", status.protected_(), running));
-  if (static_cast<std::size_t>(status.protected_()) < running) {
+  if (!observing && static_cast<std::size_t>(status.protected_()) < running) {
     line.set_text(line.text() + fmt::format("   <-- the others are not protected by {}",
                                             enablement.spec().profile()));
     line.set_decisive(true);
@@ -220,7 +230,9 @@ void Explainer::enablement(const ObjectKey& key, const v1::Enablement& enablemen
       add(response, condition.message().empty() ? "a VM of it is outside the profile's availability"
                                                 : condition.message());
   for (const auto& condition : status.conditions())
-    if (condition.type() == "Overridden")
+    if (condition.type() == "Observing")
+      add(response, "observing: " + condition.message()).set_decisive(true);
+    else if (condition.type() == "Overridden")
       add(response, condition.message() + "   <-- this enablement does nothing there")
           .set_decisive(true);
   if (!unprotected.empty())

@@ -19,8 +19,9 @@ struct Server::Parts {
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
         checks(runtime, engine, sessions, compiler, audit),
+        previews(runtime, compiler, sessions),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, audit,
-             traces, checks, step_kinds}) {}
+             traces, checks, previews, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -35,6 +36,7 @@ struct Server::Parts {
   Watches watches;
   Traces traces;
   Checks checks;
+  Previews previews;
   Api api;
 };
 
@@ -60,6 +62,9 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
   };
   parts.sessions.on_probe = [&parts](const std::string& host, const v1::ProbeReport& report) {
     parts.checks.reported(host, report);
+  };
+  parts.sessions.on_preview = [&parts](const std::string& host, const v1::PreviewReport& report) {
+    parts.previews.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>* items) {

@@ -140,6 +140,9 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kProbe:
       if (session.host && on_probe) on_probe(session.host->name, message.probe());
       return;
+    case v1::HostMessage::kPreview:
+      if (session.host && on_preview) on_preview(session.host->name, message.preview());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }

@@ -89,9 +89,10 @@ class HostSessions {
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
 
-  // --- probes of the underlay. The position is put in; false: the host has no session.
+  // --- probes of the underlay, previews. The position is put in; false: the host has no session.
   bool order(std::string_view host, v1::ServerMessage);
   std::function<void(const std::string& host, const v1::ProbeReport&)> on_probe;
+  std::function<void(const std::string& host, const v1::PreviewReport&)> on_preview;
 
   // A session that was refused; `host`: the name it came under, `client`: the address.
   std::function<void(const std::string& host, const std::string& client, const Error&)> on_refused;

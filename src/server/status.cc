@@ -277,6 +277,7 @@ void StatusBook::fill_vm(const Snapshot& snapshot, const ObjectKey& key,
       shown.set_kind(step.kind());
       const auto enablement = enablement_of(snapshot, step);
       shown.set_mandatory(enablement && enablement->spec().mandatory());
+      shown.set_observe(step.observe());
       if (host.empty()) {
         shown.set_message("the VM is on no host");
         continue;
@@ -309,6 +310,13 @@ void StatusBook::fill_profile(const Snapshot& snapshot, const ObjectKey& key,
     ++enablements;
     const auto object = std::static_pointer_cast<const v1::Enablement>(snapshot.find(enablement));
     for (auto& vm : covered_vms(snapshot, *object)) vms.emplace(enablement.tenant, std::move(vm));
+  }
+  if (profile.spec().observe()) {
+    auto& condition = *status.add_conditions();
+    condition.set_type("Observing");
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason("AsAsked");
+    condition.set_message("all its enablements only observe: it protects nobody");
   }
   status.set_enablements(enablements);
   status.set_vms(static_cast<int>(vms.size()));
@@ -374,6 +382,9 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
   int is_protected = 0, running = 0, overridden = 0;
   std::string instead;  // where something else goes first
   std::string_view order = "NIC goes before VM before pool before network";
+  const auto profile = snapshot.find<v1::ServiceProfile>(enablement.spec().profile());
+  const bool by_profile = profile && profile->spec().observe();
+  const bool observes = enablement.spec().observe() || by_profile;
   for (const auto& name : vms) {
     const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, name);
     if (!vm) continue;
@@ -394,7 +405,7 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     overridden += !own;
     if (host_of(*vm).empty()) continue;
     ++running;
-    is_protected += all && own;
+    is_protected += all && own && !observes;
   }
   status.set_protected_(is_protected);
   status.set_overridden(overridden);
@@ -407,6 +418,15 @@ void StatusBook::fill_enablement(const Snapshot& snapshot, const ObjectKey& key,
     condition.set_message(fmt::format("{}: {}", instead, order));
   }
   say_available(snapshot, enablement);
+  if (observes) {
+    auto& condition = *status.add_conditions();
+    condition.set_type("Observing");
+    condition.set_status(v1::Condition::TRUE);
+    condition.set_reason(by_profile ? "ProfileObserves" : "AsAsked");
+    condition.set_message(
+        fmt::format("not protected by {}: it drops nothing, and logs what it would drop{}",
+                    enablement.spec().profile(), by_profile ? " (so says the profile)" : ""));
+  }
   if (overridden > 0 && overridden == static_cast<int>(vms.size()))
     condition(status.mutable_conditions(), v1::Condition::FALSE, "Overridden", instead);
   else if (running == 0)

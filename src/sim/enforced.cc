@@ -51,7 +51,8 @@ std::string EnforcedReader::steps_at(std::uint32_t line) {
   for (std::size_t i = 0; i < header.count; ++i) {
     ps_step step{};
     std::memcpy(&step, arena.data() + start + sizeof(header) + i * sizeof(step), sizeof(step));
-    out += fmt::format("{}{}:i{}", i ? " " : "", step.profile, image_at(step.line));
+    out += fmt::format("{}{}{}:i{}", i ? " " : "", step.profile,
+                       step.flags & PS_STEP_OBSERVE ? "?" : "", image_at(step.line));
   }
   return out;
 }

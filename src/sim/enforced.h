@@ -29,7 +29,8 @@ class Book {
 };
 
 // One port: its network, its MAC, and the services on its traffic. Text, for comparing and for
-// people: "vni 7 mac 02:.. out [1:i3 2:i4] in [2:i5 1:i6]", policies by id and image.
+// people: "vni 7 mac 02:.. out [1:i3 2:i4] in [2:i5 1?:i6]", policies by id and image,
+// "?" for one that only observes.
 struct EnforcedPort {
   bool device = false;    // its device exists
   bool forwards = false;  // the guest can reach others

@@ -212,8 +212,8 @@ Expected History::expect(HostIntent intent) {
         const auto policy = out.intent.items.find(policy_key);
         const int image =
             policy == out.intent.items.end() ? -3 : images_of(*policy->second)[direction];
-        steps[direction] +=
-            fmt::format("{}{}:i{}", i ? " " : "", switch_number(step.policy()), image);
+        steps[direction] += fmt::format("{}{}{}:i{}", i ? " " : "", switch_number(step.policy()),
+                                        step.observe() ? "?" : "", image);
       }
     const auto mac = Mac::parse(port.mac()).value();
     expected.facet = facet(port.vni(), mac.bytes, steps[PS_OUT], steps[PS_IN]);

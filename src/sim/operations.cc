@@ -212,7 +212,9 @@ struct Maker {
     const auto target = random_target(random, request, tenant);
     if (random.below(2)) request.set_level(random.below(2) ? "basic" : "strict");
     if (random.below(6) == 0) request.set_mandatory(random.below(3) > 0);
-    operation.what = fmt::format("enable {} on {}/{}", request.profile(), tenant, target);
+    if (random.below(3) == 0) request.set_observe(random.below(2));
+    operation.what = fmt::format("enable {} on {}/{}{}", request.profile(), tenant, target,
+                                 request.observe() ? ", observing" : "");
     operation.send = [request](Api& api, const std::string& secret, const v1::WriteOptions& options,
                                std::function<void(Result<Answer>)> done) {
       auto copy = request;

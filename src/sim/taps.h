@@ -40,6 +40,9 @@ class TappedKernel final : public host::Kernel {
   Result<std::vector<std::pair<host::Bytes, host::Bytes>>> map_dump(host::Map map) override {
     return kernel_.map_dump(map);
   }
+  Result<MapPart> map_part(host::Map map, host::ByteView after, std::size_t most) override {
+    return kernel_.map_part(map, after, most);
+  }
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
     return kernel_.arena(offset, bytes);
   }

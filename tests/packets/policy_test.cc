@@ -127,6 +127,33 @@ TEST_F(PolicyPackets, ObservingStepsDropNothing) {
   EXPECT_EQ(events[0].outcome, PS_OUTCOME_WOULD_DENY);
 }
 
+TEST_F(PolicyPackets, AnObservingStepChangesNothingForTheOthers) {
+  ps_step observing{}, enforcing{};
+  observing.kind = enforcing.kind = PS_STEP_FILTER;
+  observing.line = world->image(rules(Action::kReject));
+  observing.flags = PS_STEP_OBSERVE;
+  enforcing.line = world->image(rules(Action::kAllow, {tcp_port(Action::kDeny, 81)}));
+  world->enable(kA, PS_OUT, world->steps({observing, enforcing}, 0b11));
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 80, SYN)), "redirect");
+  EXPECT_EQ(world->flow(kA)->steps_run, 0b11) << "it counts as inspected";
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 81, SYN)), "drop policy_deny");
+  EXPECT_EQ(world->counter(PS_COUNT_OBSERVED), 2u);
+  EXPECT_EQ(world->counter(PS_COUNT_REJECT_SENT), 0u);
+  // Behind the one that denies it is not asked.
+  world->enable(kA, PS_OUT, world->steps({enforcing, observing}, 0b11));
+  EXPECT_EQ(from_a(tcp_a_to_b(1001, 81, SYN)), "drop policy_deny");
+  EXPECT_EQ(world->counter(PS_COUNT_OBSERVED), 2u);
+  // It begins to enforce: flows that are under way are judged by it.
+  observing.flags = 0;
+  world->enable(kA, PS_OUT, world->steps({enforcing, observing}, 0b11));
+  EXPECT_NE(from_a(tcp_a_to_b(1000, 80, ACK)), "redirect");
+  EXPECT_TRUE(world->flow(kA)->flags & PS_FLOW_DENIED);
+  // And observes again: what was cut stays cut only as long as nobody asks anew.
+  observing.flags = PS_STEP_OBSERVE;
+  world->enable(kA, PS_OUT, world->steps({enforcing, observing}, 0b11));
+  EXPECT_EQ(from_a(tcp_a_to_b(1000, 80, ACK)), "redirect");
+}
+
 TEST_F(PolicyPackets, EveryStepMustAllow) {
   ps_step first{}, second{};
   first.kind = second.kind = PS_STEP_FILTER;

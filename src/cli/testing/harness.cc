@@ -39,6 +39,12 @@ Ran Terminal::run(const std::vector<std::string>& words) const {
                 if (found == env.end()) return std::nullopt;
                 return found->second;
               },
+              .ask = answer ? std::function<std::string(std::string_view)>(
+                                  [this, &ran](std::string_view question) {
+                                    ran.err += question;
+                                    return *answer;
+                                  })
+                            : nullptr,
               .out_is_tty = tty,
               .err_is_tty = tty};
   ran.exit = static_cast<int>(penstock::cli::run(words, io));

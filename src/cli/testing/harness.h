@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,7 @@ struct Ran {
 struct Terminal {
   std::map<std::string, std::string> env{{"HOME", "/nonexistent"}};
   std::string in;
+  std::optional<std::string> answer;  // to a question; without one nobody can be asked
   bool tty = false;
   bool closed_out = false;  // the reader has gone
 

@@ -3,6 +3,7 @@
 #include "cli/api.h"
 #include "cli/applying.h"
 #include "cli/documents.h"
+#include "cli/effect.h"
 #include "cli/flags.h"
 #include "cli/verbs/verbs.h"
 
@@ -59,10 +60,12 @@ Result<Exit> apply(Invocation& inv, const Options& options) {
     }
   }
   const auto total = created + updated + unchanged;
-  console.line(fmt::format("{}{} object{}: {} created, {} updated, {} unchanged",
+  const auto effect = effect_summary(applied.outcome);
+  console.line(fmt::format("{}{} object{}: {} created, {} updated, {} unchanged{}",
                            write->dry_run ? "dry run: " : "", total, total == 1 ? "" : "s", created,
-                           updated, unchanged));
+                           updated, unchanged, effect.empty() ? "" : "; " + effect));
   for (const auto& line : lines) console.line(line);
+  print_effect(console, applied.outcome);
   if (!applied.problems.empty()) return say_problems(console, applied, documents.all.size());
   const Exit exit = print_outcome(console, applied.outcome, write->wait_applied, "penstock status");
   if (exit != Exit::kDone) return exit;

@@ -4,6 +4,7 @@
 
 #include "cli/api.h"
 #include "cli/documents.h"
+#include "cli/effect.h"
 #include "cli/flags.h"
 #include "cli/verbs/verbs.h"
 
@@ -50,13 +51,16 @@ Result<Wanted> from_files(Invocation& inv, const Options& options, const std::st
 }
 
 void say_deleted(Console& console, const ObjectRef& ref, const Json& answer, bool dry_run) {
-  console.line(fmt::format("{} {}", ref.display(), dry_run ? "would be deleted" : "deleted"));
+  const auto effect = effect_summary(at(answer, "outcome"));
+  console.line(fmt::format("{} {}{}", ref.display(), dry_run ? "would be deleted" : "deleted",
+                           effect.empty() ? "" : ": " + effect));
   for (const auto& other : at(answer, "deleted")) {
     const auto tenant = text_at(at(other, "tenant")), name = text_at(at(other, "name"));
     const auto kind = kind_named(text_at(at(other, "kind")));
     if (!kind || (*kind == ref.kind && tenant == ref.tenant && name == ref.name)) continue;
     console.line(fmt::format("  with it: {}", ObjectRef{*kind, tenant, name}.display()));
   }
+  print_effect(console, at(answer, "outcome"));
 }
 
 Result<Exit> remove(Invocation& inv, const Options& options) {

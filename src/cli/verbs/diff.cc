@@ -4,6 +4,7 @@
 #include "cli/applying.h"
 #include "cli/difference.h"
 #include "cli/documents.h"
+#include "cli/effect.h"
 #include "cli/verbs/verbs.h"
 
 namespace penstock::cli {
@@ -57,12 +58,15 @@ Result<Exit> diff(Invocation& inv, const Options& options) {
     lines.push_back("~ " + title);
     for (const auto& change : changes) lines.push_back("    " + change.text());
   }
+  const auto effect = effect_summary(applied.outcome);
   console.line(
       different == 0
           ? fmt::format("no difference in {}", counted(std::ssize(documents.all), "object"))
-          : fmt::format("{} of {} {}", different, counted(std::ssize(documents.all), "object"),
-                        different == 1 ? "differs" : "differ"));
+          : fmt::format("{} of {} {}{}", different, counted(std::ssize(documents.all), "object"),
+                        different == 1 ? "differs" : "differ",
+                        effect.empty() ? "" : "; " + effect));
   for (const auto& line : lines) console.line(line);
+  if (different > 0) print_effect(console, applied.outcome);
   return different == 0 ? Exit::kDone : Exit::kNo;
 }
 

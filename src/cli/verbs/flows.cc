@@ -4,6 +4,7 @@
 
 #include "cli/api.h"
 #include "cli/flags.h"
+#include "cli/flow_text.h"
 #include "cli/format.h"
 #include "cli/verbs/verbs.h"
 #include "cli/watching.h"
@@ -21,24 +22,6 @@ struct Options {
   OutputOptions output;
 };
 
-std::string end_text(const Json& end) {
-  auto who = text_at(at(end, "vm"));
-  if (who.empty()) who = text_at(at(end, "address"));
-  const auto port = number_at(at(end, "port"));
-  if (port == 0) return who;
-  return who.find(':') == std::string::npos ? fmt::format("{}:{}", who, port)
-                                            : fmt::format("[{}]:{}", who, port);
-}
-
-std::string protocol_text(const Json& flow) {
-  const auto protocol = text_at(at(flow, "protocol"));
-  if (protocol.starts_with("icmp"))
-    return fmt::format("{} {}/{}", protocol, number_at(at(flow, "icmpType")),
-                       number_at(at(flow, "icmpCode")));
-  const auto flags = text_at(at(flow, "tcpFlags"));
-  return flags.empty() ? protocol : protocol + " " + flags;
-}
-
 // One flow, one line. Times are UTC, so that they compare with the logs of hosts elsewhere.
 std::string line_of(const Console& console, const Json& flow) {
   const auto time = text_at(at(flow, "time"));
@@ -48,14 +31,11 @@ std::string line_of(const Console& console, const Json& flow) {
   const auto tone = outcome == "ALLOW"        ? Tone::kGood
                     : outcome == "WOULD_DENY" ? Tone::kWarning
                                               : Tone::kBad;
-  const auto number = number_at(at(flow, "ruleNumber"));
-  const auto rule = number == 0 ? std::string("#default")
-                                : fmt::format("#{} \"{}\"", number, text_at(at(flow, "rule")));
-  return fmt::format("{:<13} {:<44} {:<10} {:<3} {} {}{}", clock,
-                     end_text(at(flow, "source")) + " -> " + end_text(at(flow, "destination")),
+  return fmt::format("{:<13} {:<44} {:<10} {:<3} {} {}{}{}", clock, ends_text(flow),
                      protocol_text(flow), at(flow, "direction") == "OUT" ? "out" : "in",
                      console.paint(tone, fmt::format("{:<10}", outcome)),
-                     text_at(at(flow, "profile")), rule);
+                     text_at(at(flow, "profile")), rule_text(flow),
+                     outcome == "WOULD_DENY" ? " (observe)" : "");
 }
 
 Result<std::string> selector_of(const Options& options, const std::string& vm) {

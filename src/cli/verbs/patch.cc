@@ -2,6 +2,7 @@
 
 #include "cli/api.h"
 #include "cli/documents.h"
+#include "cli/effect.h"
 #include "cli/flags.h"
 #include "cli/verbs/verbs.h"
 
@@ -47,10 +48,13 @@ Result<Exit> patch(Invocation& inv, const Options& options) {
   const Json answer = PENSTOCK_TRY(api.patch(ref->location(), body, *write));
   const Json& outcome = at(answer, "outcome");
   const bool changed = at(outcome, "change") != "UNCHANGED";
-  inv.console().line(fmt::format("{} {}", ref->display(),
+  const auto effect = changed ? effect_summary(outcome) : std::string();
+  inv.console().line(fmt::format("{} {}{}", ref->display(),
                                  !changed         ? "unchanged"
                                  : write->dry_run ? "would be changed"
-                                                  : "changed"));
+                                                  : "changed",
+                                 effect.empty() ? "" : ": " + effect));
+  if (changed) print_effect(inv.console(), outcome);
   const Exit end =
       print_outcome(inv.console(), outcome, write->wait_applied, "penstock explain " + ref->text());
   return end == Exit::kDone && changed && options.exit_code ? Exit::kChanged : end;

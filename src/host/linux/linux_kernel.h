@@ -47,6 +47,9 @@ class LinuxKernel final : public Kernel {
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map map) override {
     return switch_->map_dump(map);
   }
+  Result<MapPart> map_part(Map map, ByteView after, std::size_t most) override {
+    return switch_->map_part(map, after, most);
+  }
 
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
     return switch_->arena(offset, bytes);

@@ -140,6 +140,17 @@ Result<std::vector<std::pair<Bytes, Bytes>>> FakeKernel::map_dump(Map map) {
   return std::vector<std::pair<Bytes, Bytes>>(content.begin(), content.end());
 }
 
+Result<Kernel::MapPart> FakeKernel::map_part(Map map, ByteView after, std::size_t most) {
+  ++calls.parts;
+  MapPart part;
+  const auto& content = maps_[map];
+  auto it =
+      after.empty() ? content.begin() : content.upper_bound(Bytes(after.begin(), after.end()));
+  for (; it != content.end() && part.entries.size() < most; ++it) part.entries.push_back(*it);
+  if (it != content.end()) part.end = part.entries.back().first;
+  return part;
+}
+
 Result<std::span<std::byte>> FakeKernel::arena(std::size_t offset, std::size_t bytes) {
   if (offset > arena_bytes() || bytes > arena_bytes() - offset)
     return fail(Code::kInvalidArgument, "outside the arena");

@@ -29,6 +29,7 @@ class FakeKernel final : public Kernel {
   Status map_erase(Map, ByteView key) override;
   Result<std::optional<Bytes>> map_get(Map, ByteView key) override;
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) override;
+  Result<MapPart> map_part(Map, ByteView after, std::size_t most) override;
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override;
   std::size_t arena_bytes() const override;
   std::span<std::byte> arena();  // all of it
@@ -72,6 +73,7 @@ class FakeKernel final : public Kernel {
     int attaches = 0;      // attach and detach that changed something
     int attach_calls = 0;  // also those that changed nothing
     int synchronizes = 0;
+    int parts = 0;  // map_part
   };
   Calls calls;
   const std::map<int, Link>& devices() const { return links_; }

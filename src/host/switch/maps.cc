@@ -123,6 +123,45 @@ Result<std::vector<std::pair<Bytes, Bytes>>> Switch::map_dump(Map map) {
   return entries;
 }
 
+// BPF_MAP_LOOKUP_BATCH (Linux 5.6) goes by whole buckets and says in 4 bytes where it stopped.
+Result<Kernel::MapPart> Switch::map_part(Map map, ByteView after, std::size_t most) {
+  const auto* m = map_of(*object_, map);
+  if (map_fd(map) < 0) return fail(Code::kInternal, "no such map");
+  const auto key_size = bpf_map__key_size(m), value_size = bpf_map__value_size(m);
+  std::uint32_t from = 0, end = 0;
+  if (!after.empty() && after.size() != sizeof(from))
+    return fail(Code::kInvalidArgument, "no end of a part of a map");
+  std::memcpy(&from, after.data(), after.size());
+  auto count = static_cast<__u32>(std::max<std::size_t>(most, 1));
+  Bytes keys, values;
+  int failed = 0;
+  // ENOSPC: the first bucket alone holds more.
+  do {
+    keys.resize(std::size_t{count} * key_size);
+    values.resize(std::size_t{count} * value_size);
+    const auto room = count;
+    failed = bpf_map_lookup_batch(map_fd(map), after.empty() ? nullptr : &from, &end, keys.data(),
+                                  values.data(), &count, nullptr) != 0
+                 ? errno
+                 : 0;
+    if (failed == ENOSPC) count = room * 2;
+  } while (failed == ENOSPC && count <= bpf_map__max_entries(m) * 2);
+  if (failed != 0 && failed != ENOENT)
+    return fail_errno(failed, fmt::format("walk {}", bpf_map__name(m)));
+  Kernel::MapPart part;
+  part.entries.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto key = keys.begin() + static_cast<std::ptrdiff_t>(i * key_size);
+    const auto value = values.begin() + static_cast<std::ptrdiff_t>(i * value_size);
+    part.entries.emplace_back(Bytes(key, key + key_size), Bytes(value, value + value_size));
+  }
+  if (failed == 0) {
+    part.end.resize(sizeof(end));
+    std::memcpy(part.end.data(), &end, sizeof(end));
+  }
+  return part;
+}
+
 Result<std::vector<std::uint64_t>> Switch::counters() {
   std::vector<std::uint64_t> values;
   for (std::uint32_t i = 0; i < PS_COUNTER_COUNT; ++i)

@@ -65,6 +65,7 @@ class Switch {
   Status map_erase(Map, ByteView key);
   Result<std::optional<Bytes>> map_get(Map, ByteView key);
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map);
+  Result<Kernel::MapPart> map_part(Map, ByteView after, std::size_t most);
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes);
   std::size_t arena_bytes() const;
   std::span<std::byte> ports();

@@ -104,8 +104,8 @@ void say_on(const v1::ServiceProfile& profile, const v1::Enablement& enablement,
   status.set_mandatory(spec.mandatory());
   status.set_observe(spec.observe() || profile.spec().observe());
   status.set_why_not(fmt::format("{}{}level {}, {}", spec.mandatory() ? "mandatory, " : "",
-                                 status.observe() ? "only observing, " : "", spec.level(),
-                                 Compiler::covers_by(enablement)));
+                                 status.observe() ? "observing: not protected, " : "",
+                                 spec.level(), Compiler::covers_by(enablement)));
 }
 
 using Covering = std::vector<std::shared_ptr<const v1::Enablement>>;
