@@ -35,6 +35,11 @@ class FakeKernel final : public Kernel {
   std::span<std::byte> ports() override;
   Status synchronize() override;
   Status take_over() override { return {}; }  // one version only
+  std::size_t rule_counters() const override { return rule_counters_most; }
+  Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first, std::uint32_t count) override;
+  Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count>) override;
+  Status forget_port_counts(PortId, std::uint32_t slot) override;
+  void count(CountsWanted, std::function<void(Result<Counts>)>) override;
   Result<SwitchCounters> counters() override;
   // No programs run here: what `traced` says, at once; without it kUnimplemented.
   void trace(TraceRun, std::function<void(Result<TraceRecord>)>) override;
@@ -66,6 +71,11 @@ class FakeKernel final : public Kernel {
   std::function<void()> after_change;
 
   std::function<Result<TraceRecord>(const TraceRun&)> traced;
+
+  // What programs would have counted: for tests to write and read. Held sparse.
+  std::map<std::uint32_t, ps_rule_count> counted_rules;
+  std::map<PortId, PortCounts> counted_ports;
+  std::size_t rule_counters_most = 65'536;
 
   struct Calls {
     int writes = 0;        // map_put and map_erase
