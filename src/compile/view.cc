@@ -140,9 +140,9 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     const auto& profile = enablement->spec().profile();
     if (!seen.insert(profile).second) continue;
     const auto plan = plans_.published(snapshot_, profile);
-    const auto* level = plan ? plan->find(enablement->spec().level()) : nullptr;
-    if (!level) continue;
-    const auto owner = level->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;
+    const auto* level = plan ? plan->level(enablement->spec().level()) : nullptr;
+    if (!level || !level->plan) continue;
+    const auto owner = level->plan->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;
     v1::StepIntent step;
     step.set_policy(policy_id(plan->profile->metadata().uid(), enablement->spec().level(),
                               owner ? owner->metadata().uid() : ""));
@@ -150,6 +150,7 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     step.set_enablement(tenant + "/" + e);
     step.set_profile(profile);
     step.set_level(enablement->spec().level());
+    if (level->limits.ByteSizeLong() > 0) *step.mutable_limits() = level->limits;
     ordered.emplace(std::pair(plan->profile->spec().order(), profile), std::move(step));
   }
   std::vector<v1::StepIntent> out;

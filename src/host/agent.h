@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/runtime.h"
+#include "host/counters.h"
 #include "host/flow_log.h"
 #include "host/intent.h"
 #include "host/reconciler.h"
@@ -75,6 +76,7 @@ class Agent {
   std::unique_ptr<Session> session_;
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Tracer> tracer_;
+  std::unique_ptr<Counters> counters_;
 
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once

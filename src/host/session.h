@@ -33,6 +33,7 @@ class Session {
   void send(v1::Ack);
   void send(v1::FlowLog);
   void send(const v1::TraceReport&);
+  void send(const v1::CountersReport&);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

@@ -22,6 +22,8 @@ struct TraceNames {
   // this number.
   v1::TraceDecision rule(std::uint32_t number, std::uint32_t rule, int direction,
                          std::uint32_t port_id) const;
+  // A limit of the port (enum ps_limit) that comes from this policy's level.
+  v1::TraceDecision limit(std::uint32_t number, std::uint32_t kind, std::uint32_t port_id) const;
 };
 
 // Adds the steps of one run to the report and sets how it ended. `evidence`: "executed",

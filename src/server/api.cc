@@ -104,6 +104,13 @@ void Api::trace(std::string secret, const v1::TraceRequest& request, Done<v1::Tr
   parts_.traces.trace(*who, request, std::move(done));
 }
 
+void Api::counters(std::string secret, const v1::CountersRequest& request,
+                   Done<v1::CountersResponse> done) {
+  const auto who = caller(secret);
+  if (!who) return done(std::unexpected(who.error()));
+  parts_.counters.ask(*who, request, std::move(done));
+}
+
 void Api::who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
   const auto who = caller(secret);
   if (!who) return done(std::unexpected(who.error()));

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "penstock/v1/api.pb.h"
+#include "server/counters.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
 #include "server/replays.h"
@@ -31,6 +32,7 @@ struct ApiParts {
   Watches& watches;
   Journal& journal;
   Traces& traces;
+  Counters& counters;
   const StepKinds& step_kinds;
 };
 
@@ -68,6 +70,9 @@ class Api {
   void status(std::string secret, const v1::StatusRequest&, Done<v1::StatusResponse>);
   // A packet's way; answers when it is known or the deadline has passed.
   void trace(std::string secret, const v1::TraceRequest&, Done<v1::Trace>);
+  // Of a profile's rules, or a VM's NICs and services; answers when the hosts have, or the deadline
+  // has passed.
+  void counters(std::string secret, const v1::CountersRequest&, Done<v1::CountersResponse>);
   void who_am_i(std::string secret, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
 
  private:

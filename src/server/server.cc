@@ -17,8 +17,9 @@ struct Server::Parts {
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
+        counters(runtime, engine, sessions, compiler),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, traces,
-             step_kinds}) {}
+             counters, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -31,6 +32,7 @@ struct Server::Parts {
   Waits waits;
   Watches watches;
   Traces traces;
+  Counters counters;
   Api api;
 };
 
@@ -48,6 +50,9 @@ Server::Server(Runtime& runtime, Log& log, Store& store)
   };
   parts.sessions.on_trace = [&parts](const std::string& host, const v1::TraceReport& report) {
     parts.traces.reported(host, report);
+  };
+  parts.sessions.on_counters = [&parts](const std::string& host, const v1::CountersReport& report) {
+    parts.counters.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>& items) {

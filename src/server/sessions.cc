@@ -90,6 +90,9 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kTrace:
       if (session.host && on_trace) on_trace(session.host->name, message.trace());
       return;
+    case v1::HostMessage::kCounters:
+      if (session.host && on_counters) on_counters(session.host->name, message.counters());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -429,18 +432,28 @@ bool HostSessions::in_step(std::string_view name) const {
   return host.view.in_step && host.in_flight.empty() && host.gathering.empty();
 }
 
-// --- traces
+// --- orders beside the intent
 
-bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
+bool HostSessions::tell(std::string_view name, v1::ServerMessage message) {
   const auto found = hosts_.find(name);
   if (found == hosts_.end() || !found->second->session) return false;
   auto& host = *found->second;
-  v1::ServerMessage message;
   *message.mutable_position() = engine_.position();
   message.mutable_position()->set_revision(host.last_sent);
-  *message.mutable_trace() = order;
   host.session->channel->send(std::move(message));
   return true;
+}
+
+bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_trace() = order;
+  return tell(name, std::move(message));
+}
+
+bool HostSessions::order(std::string_view name, const v1::CountersOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_counters() = order;
+  return tell(name, std::move(message));
 }
 
 // --- status

@@ -19,6 +19,7 @@ void add_standard_verbs(Verbs& verbs) {
   add_trace_verb(verbs);
   add_status_verb(verbs);
   add_flows_verb(verbs);
+  add_counters_verb(verbs);
   add_definition_verb(verbs);
   add_schema_verb(verbs);
   add_login_verb(verbs);

@@ -183,6 +183,7 @@ Status FakeKernel::set_rule_counts(std::uint32_t first, std::span<const ps_rule_
   };
   for (std::size_t i = 0; i < counts.size(); ++i)
     if (!nothing(counts[i])) counted_rules[first + static_cast<std::uint32_t>(i)] = counts[i];
+  ++calls.count_writes;
   return {};
 }
 

@@ -82,6 +82,7 @@ class FakeKernel final : public Kernel {
     int attaches = 0;      // attach and detach that changed something
     int attach_calls = 0;  // also those that changed nothing
     int synchronizes = 0;
+    int count_writes = 0;  // set_rule_counts
   };
   Calls calls;
   const std::map<int, Link>& devices() const { return links_; }

@@ -77,6 +77,7 @@ class System final : public v1::System::CallbackService {
   explicit System(Shared& shared) : shared_(shared) {}
   PENSTOCK_UNARY(Explain, ExplainRequest, ExplainResponse, explain)
   PENSTOCK_UNARY(Status, StatusRequest, StatusResponse, status)
+  PENSTOCK_UNARY(Counters, CountersRequest, CountersResponse, counters)
   PENSTOCK_UNARY(WhoAmI, WhoAmIRequest, WhoAmIResponse, who_am_i)
 
  private:
