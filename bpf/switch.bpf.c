@@ -26,6 +26,7 @@ PS_INLINE struct ps_work* ps_begin(struct __sk_buff* skb, __u32 index, int from_
   w->slot = 0xffffffff;
   w->from_vm = from_vm;
   w->scratch = index;
+  w->refused = 0;
   return w;
 }
 
@@ -62,7 +63,9 @@ PS_INLINE const struct ps_endpoint* ps_endpoint_of(struct ps_work* w) {
   return bpf_map_lookup_elem(&ps_endpoints, &w->endpoint_key);
 }
 
+// By the side that was judged last.
 PS_INLINE int ps_refuse(struct __sk_buff* skb, struct ps_work* w, int reason) {
+  w->refused = 1;
   if (reason == PS_DROP_POLICY_REJECT) return ps_reject(skb, w, reason, 0);
   return ps_drop(w, reason);
 }
@@ -248,6 +251,7 @@ static long ps_sweep_entry(void* map, const struct ps_flow_key* key, struct ps_f
                            struct ps_sweep_run* run) {
   struct ps_sweep* sweep = run->sweep;
   sweep->looked_at++;
+  ps_settle(flow);
   if (sweep->port_id) {
     if (key->port_id != sweep->port_id) return 0;
   } else {
@@ -272,7 +276,8 @@ static long ps_sweep_entry(void* map, const struct ps_flow_key* key, struct ps_f
   return 0;
 }
 
-// Deletes flow entries: those that have expired, or all of one port. Run by user space.
+// Deletes flow entries: those that have expired, or all of one port; rules get what all of them
+// carried. Run by user space.
 SEC("syscall") int sweep(struct ps_sweep* sweep) {
   struct ps_sweep_run run = {};
   struct ps_sweep local = *sweep;

@@ -36,6 +36,10 @@ enum ps_flow_state {
 };
 #define PS_FLOW_STATES 5
 
+// Steps of a port that get the packets and bytes of its flows counted to their rules; those after
+// them get the number of flows alone.
+#define PS_COUNTED_STEPS 3
+
 enum ps_flow_flags {
   PS_FLOW_DENIED =
       1 << 0,  // judged again and refused; kept so that the other direction does not revive it
@@ -66,8 +70,13 @@ struct ps_flow {
   __u8 tcp_flags;  // of the first packet, to judge it again
   __u8 icmp_type;  // of the first packet
   __u8 icmp_code;
-  __u16 steps_run;    // bit i: step i ran when it was judged
-  __u8 reserved[48];  // addresses and ports of NAT, chosen service instances
+  __u16 steps_run;  // bit i: step i ran when it was judged
+  // Indexes in ps_rule_counts of the rules that decided, by step; 0: none. The host's own: 0 in an
+  // entry that comes from another one, or from programs before ABI version 4.
+  __u32 counts[PS_COUNTED_STEPS];
+  __u32 counted_packets;  // how much of packets and bytes those rules have got; the low 32 bits
+  __u64 counted_bytes;
+  __u8 reserved[24];  // addresses and ports of NAT, chosen service instances
 };
 PS_CHECK_SIZE(ps_flow, 128);
 

@@ -23,6 +23,10 @@
   X(ps_port_flows, "__u32 slot", "struct ps_port_flows",                                          \
     "flow entries each port holds, for its quota")                                                \
   X(ps_port_stats, "__u32 slot, per CPU", "struct ps_port_stats", "traffic of a port")            \
+  X(ps_rule_counts, "__u32 index / PS_RULES_PER_BLOCK, per CPU", "struct ps_rule_block",          \
+    "flows by the rule that decided")                                                             \
+  X(ps_port_drops, "struct ps_port_drop_key, per CPU", "struct ps_drop_count",                    \
+    "drops by port and reason")                                                                   \
   X(ps_drops, "__u32 reason, per CPU", "struct ps_drop_count", "drops by reason (abi/reasons.h)") \
   X(ps_counters, "__u32 counter, per CPU", "__u64", "events by counter (abi/reasons.h)")          \
   X(ps_overlay, "__u32 0", "__u32 ifindex", "the vxlan device; 0: none, nothing leaves the host") \

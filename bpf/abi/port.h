@@ -2,6 +2,8 @@
 #ifndef PENSTOCK_ABI_PORT_H
 #define PENSTOCK_ABI_PORT_H
 
+#include "abi/counts.h"
+#include "abi/limits.h"
 #include "abi/types.h"
 
 enum ps_port_flags {
@@ -33,9 +35,10 @@ struct ps_port {
   __u16 mtu;    // of the network, IP bytes; 0: not checked
   __u8 ip4[4];  // first IPv4 address, a copy of one in ps_addresses; 0.0.0.0: none
   __u16 zone;   // flow zone; 0 today, so that equal tuples of one port may differ by service later
-  __u16 zero;
-  __u8 ip6[16];  // first global IPv6 address, a copy of one in ps_addresses; ::: none
-  __u8 reserved[64];
+  __u16 limited;  // PS_LIMITED of the kinds in `limits` that hold; 0: nobody looks there
+  __u8 ip6[16];   // first global IPv6 address, a copy of one in ps_addresses; ::: none
+  struct ps_limits limits;
+  __u8 reserved[8];
 };
 PS_CHECK_SIZE(ps_port, 128);
 
@@ -67,12 +70,5 @@ struct ps_port_flows {
   __u32 zero;
 };
 PS_CHECK_SIZE(ps_port_flows, 16);
-
-struct ps_port_stats {
-  __u64 packets[2];  // [PS_OUT] accepted from the VM, [PS_IN] delivered to it
-  __u64 bytes[2];
-  __u64 dropped[2];
-};
-PS_CHECK_SIZE(ps_port_stats, 48);
 
 #endif

@@ -60,7 +60,18 @@
   X(FLOODED, flooded, "broadcast or multicast: copied to its receivers, the original is consumed") \
   X(FORGED_TUNNEL, forged_tunnel,                                                                  \
     "came over the underlay from an address that is not the host of the sender's MAC: forged, or " \
-    "this host has not yet heard of the VM or of its move")
+    "this host has not yet heard of the VM or of its move")                                        \
+  X(RATE_LIMIT, rate_limit,                                                                        \
+    "over the bits a second that the level of a service allows the NIC in this direction; a "      \
+    "higher "                                                                                      \
+    "level allows more")                                                                           \
+  X(CONNECTION_LIMIT, connection_limit,                                                            \
+    "the NIC holds as many connections as the level of a service allows; it goes on when some "    \
+    "have "                                                                                        \
+    "ended, or with a higher level")                                                               \
+  X(CONNECTION_RATE, connection_rate,                                                              \
+    "the NIC opens connections faster than the level of a service allows; tried again they come "  \
+    "through")
 
 enum ps_drop_reason {
 #define PS_DROP_MEMBER(NAME, name, help) PS_DROP_##NAME,
@@ -68,6 +79,13 @@ enum ps_drop_reason {
 #undef PS_DROP_MEMBER
       PS_DROP_REASON_COUNT
 };
+
+// Only says where a frame went (answered, punted, copied), not that something is wrong.
+static inline int ps_is_consumption(__u32 reason) {
+  return reason == PS_DROP_NONE || reason == PS_DROP_OWN_ADDRESS ||
+         reason == PS_DROP_GROUP_MEMBERSHIP || reason == PS_DROP_PUNTED ||
+         reason == PS_DROP_ANSWERED || reason == PS_DROP_FLOODED;
+}
 
 // X(NAME, name, meaning)
 #define PS_COUNTERS(X)                                                                             \

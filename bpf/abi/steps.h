@@ -28,7 +28,9 @@ struct ps_step {
   __u8 kind;      // enum ps_step_kind
   __u8 flags;     // enum ps_step_flags
   __u16 zero;
-  __u32 zero2;
+  // Where its rules are counted: ps_rule_counts[counts] the default action, counts + 1 + rule the
+  // others. A multiple of PS_RULES_PER_BLOCK; 0: not counted.
+  __u32 counts;
 };
 PS_CHECK_SIZE(ps_step, 16);
 

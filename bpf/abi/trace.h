@@ -28,7 +28,10 @@
   X(BACK, answer, "an answer made of the frame goes back: a = slot of the asker, ~0: the overlay") \
   X(PUNT, punt, "to the host's responder: a = enum ps_punt_kind")                                  \
   X(COPY, flood, "a copy: a = slot, ~0: another host; b = its place in the list")                  \
-  X(PASS, delivery, "to the VM behind this device")
+  X(PASS, delivery, "to the VM behind this device")                                                \
+  X(LIMIT, limits,                                                                                 \
+    "index = side; over a limit of the port: a = enum ps_drop_reason, b = enum ps_limit, c = "     \
+    "profile")
 
 enum ps_note_kind {
 #define PS_NOTE_MEMBER(NAME, component, help) PS_NOTE_##NAME,

@@ -17,7 +17,7 @@
 
 // The layout of all maps together. Pinned maps are used again only by programs of the same number;
 // anything that moves a field or changes a meaning takes the next one.
-#define PS_ABI_VERSION 3
+#define PS_ABI_VERSION 4
 
 // Directions are seen from the protected VM; also the index of every per-direction array.
 enum ps_direction {

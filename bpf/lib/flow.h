@@ -10,6 +10,7 @@
 #define PENSTOCK_LIB_FLOW_H
 
 #include "lib/flow_state.h"
+#include "lib/limits.h"
 #include "lib/parse.h"
 #include "lib/steps.h"
 
@@ -61,14 +62,16 @@ PS_INLINE void ps_flow_count(struct ps_work* w, struct ps_flow* flow, int direct
   flow->bytes[direction & 1] += w->length;
 }
 
-// Room for one more entry of the port? Takes it if so. A quarter is kept for entries that the VM's
-// own packets make: a flood from outside must not cost it its flows.
+// Room for one more entry of the port? 0: taken; PS_NO_ROOM; or a drop reason. A quarter of the
+// quota is kept for entries that the VM's own packets make: a flood from outside must not cost it
+// its flows. A level's limit is what it says, for both.
+#define PS_NO_ROOM (-1)
 PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
   const __u32 quota = ps_config.port_flow_quota;
   const int outside = w->side == PS_IN;
   __u32 slot = w->side_slot;
   struct ps_port_flows* held = ps_held_at(&slot);
-  if (!held) return 0;
+  if (!held) return PS_NO_ROOM;
   if (held->port_id != port_id) {  // the slot has a new port
     held->port_id = port_id;
     held->entries = 0;
@@ -77,11 +80,15 @@ PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
   if (held->entries >= quota || (outside && held->outside >= quota - quota / 4)) {
     ps_note(w, PS_NOTE_NO_ROOM, w->side, 0, 0, 0);
     ps_count(PS_COUNT_FLOW_QUOTA);
-    return 0;
+    return PS_NO_ROOM;
   }
-  __sync_fetch_and_add(&held->entries, 1);
+  // Taken before it is compared: of two CPUs at the last place, one gets it.
+  if (ps_unlikely(__sync_fetch_and_add(&held->entries, 1) >= w->connections_most)) {
+    __sync_fetch_and_add(&held->entries, -1);
+    return ps_limit_exceeded(w, PS_LIMIT_CONNECTIONS);
+  }
   if (outside) __sync_fetch_and_add(&held->outside, 1);
-  return 1;
+  return 0;
 }
 
 // `flags` are the entry's.
@@ -92,8 +99,9 @@ PS_INLINE void ps_quota_return(__u32 slot, __u32 port_id, __u8 flags) {
   if (flags & PS_FLOW_FROM_OUTSIDE && held->outside) __sync_fetch_and_add(&held->outside, -1);
 }
 
-// Makes the entry. No room is no error: the packet has been judged. `replaced`: the flags of the
-// entry that it takes the place and the room of, never 0 for one; or 0.
+// Makes the entry. 0 or a drop reason: a limit of the port. No room is no error: the packet has
+// been judged. `replaced`: the flags of the entry that it takes the place and the room of, never 0
+// for one; or 0.
 __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u32 initiator,
                                            __u32 reply, __u32 replaced) {
   w = ps_work_again(w);
@@ -109,6 +117,7 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
   f->profile = w->judgement.profile;
   f->initiator = initiator;
   f->steps_run = w->judgement.steps_run;
+  ps_copy(f->counts, w->judgement.counts, sizeof(f->counts));
   f->flags = PS_FLOW_INSPECTED;
   if (replaced ? replaced & PS_FLOW_FROM_OUTSIDE : w->side == PS_IN)
     f->flags |= PS_FLOW_FROM_OUTSIDE;
@@ -124,13 +133,21 @@ __attribute__((noinline)) int ps_flow_make(struct ps_work* w, __u64 policy, __u3
     f->state = p->proto == PS_PROTO_TCP ? PS_FLOW_ANSWERED : PS_FLOW_ESTABLISHED;
   }
   ps_flow_count(w, f, w->side);
-  if (!replaced && !ps_quota_take(w, w->key.port_id)) return 0;
+  if (!replaced) {
+    const int refused = ps_quota_take(w, w->key.port_id);
+    if (refused) return refused == PS_NO_ROOM ? 0 : refused;
+  }
+  if (ps_unlikely(w->opens_limited) && ps_limit_opens(w, 0)) {
+    if (!replaced) ps_quota_return(w->side_slot, w->key.port_id, f->flags);
+    return ps_limit_exceeded(w, PS_LIMIT_OPENS);
+  }
   const long failed = bpf_map_update_elem(&ps_flows, &w->key, f, replaced ? BPF_ANY : BPF_NOEXIST);
   if (!failed) {
     ps_note(w, PS_NOTE_MADE, w->side, f->state, 0, 0);
     ps_count(PS_COUNT_FLOW_CREATED);
     return 0;
   }
+  if (w->opens_limited) ps_limit_opens(w, 1);
   if (replaced) return 0;
   ps_quota_return(w->side_slot, w->key.port_id, f->flags);
   if (failed == -17 /* EEXIST: another CPU made it just now */) return 0;
@@ -147,6 +164,8 @@ PS_INLINE int ps_flow_verdict(struct ps_work* w, const struct ps_port* port, str
   if (flow->policy != policy) {
     ps_view_flow(w, initiator, flow->tcp_flags, flow->icmp_type, flow->icmp_code);
     ps_walk(w, PS_POLICY_LINE(policy), 1);
+    ps_settle(flow);  // to the rules it had until now
+    ps_copy(flow->counts, w->judgement.counts, sizeof(flow->counts));
     const int reason = ps_judged(&w->judgement);
     flow->rule = w->judgement.rule;
     flow->profile = w->judgement.profile;
@@ -214,6 +233,7 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
     ps_note_flow(w, PS_TRACED_HIT, flow);
     reason = ps_flow_verdict(w, port, flow);
     flow->seen_ns = w->now_ns;
+    if (!reason) reason = ps_limit_rate_of(skb, w, port);
     if (reason) return reason;
     ps_flow_count(w, flow, side);
     ps_flow_advance(flow, p, side);
@@ -221,7 +241,8 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
   }
   const __u32 replaced = flow ? flow->flags : 0;
   if (p->flags & PS_PACKET_ICMP_ERROR) {
-    if (ps_flow_related(skb, w, port, &reason)) return reason;
+    if (ps_flow_related(skb, w, port, &reason))
+      return reason ? reason : ps_limit_rate_of(skb, w, port);
     ps_flow_key_of(p, port->port_id, port->zone, side, &w->key);
   }
   const int reply = ps_flow_start(p) == PS_START_REPLY;
@@ -232,11 +253,13 @@ __attribute__((noinline)) int ps_flow_judge(struct __sk_buff* skb, struct ps_wor
   ps_view_flow(w, initiator, reply ? PS_TCP_SYN : p->tcp_flags, p->icmp_type, p->icmp_code);
   ps_walk(w, PS_POLICY_LINE(policy), 0);
   reason = ps_judged(&w->judgement);
+  if (!reason) reason = ps_limit_rate_of(skb, w, port);
   if (reason) return reason;
   // No entry for what no later packet would match.
   if (w->judgement.stateless || p->flags & PS_PACKET_ICMP_ERROR || !ps_flow_begins(p)) return 0;
-  ps_flow_make(w, policy, initiator, reply, replaced);
-  return 0;
+  ps_limits_of(w, port, ps_flow_is_pickup(p));
+  if (flow) ps_settle(flow);
+  return ps_flow_make(w, policy, initiator, reply, replaced);
 }
 
 // One side of the packet. 0 or a drop reason.
@@ -255,6 +278,12 @@ PS_INLINE int ps_side(struct __sk_buff* skb, struct ps_work* w, const struct ps_
                   flow->policy == ps_policy_of(port, flow->initiator) &&
                   ps_flow_settled(flow, p))) {
       ps_note_settled(w, side, flow);
+      if (ps_unlikely(port->limited & PS_LIMITED(PS_LIMIT_RATE))) {
+        w->side_slot = slot;
+        w->side = side;
+        const int reason = ps_limit_rate(skb, w);
+        if (reason) return reason;
+      }
       ps_flow_count(w, flow, side);
       return 0;
     }

@@ -41,6 +41,9 @@ PS_MAP(ps_flows, BPF_MAP_TYPE_HASH, struct ps_flow_key, struct ps_flow, 1024, 0)
 PS_MAP(ps_fragments, BPF_MAP_TYPE_LRU_HASH, struct ps_fragment_key, struct ps_fragment, 4096, 0);
 PS_MAP(ps_port_flows, BPF_MAP_TYPE_ARRAY, __u32, struct ps_port_flows, 1024, 0);
 PS_MAP(ps_port_stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_port_stats, 1024, 0);
+PS_MAP(ps_rule_counts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_rule_block, 64, 0);
+PS_MAP(ps_port_drops, BPF_MAP_TYPE_PERCPU_HASH, struct ps_port_drop_key, struct ps_drop_count, 1024,
+       0);
 PS_MAP(ps_drops, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_drop_count, PS_DROP_REASON_COUNT, 0);
 PS_MAP(ps_counters, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, PS_COUNTER_COUNT, 0);
 PS_MAP(ps_overlay, BPF_MAP_TYPE_ARRAY, __u32, __u32, 1, 0);
@@ -58,6 +61,7 @@ struct {
 // What judging one side of a packet found.
 struct ps_judgement {
   __u32 rule, profile;
+  __u32 counts[PS_COUNTED_STEPS];  // as in ps_flow
   __u16 steps_run, required;
   __u8 action;  // enum ps_action
   __u8 log;
@@ -85,7 +89,9 @@ struct ps_work {
   __u8 side;     // enum ps_direction of the packet as the side being judged sees it
   __u8 from_vm;  // 1: `slot` is the sender's
   __u8 scratch;  // its index in ps_scratch
-  __u8 zero;
+  __u8 refused;  // 1: by the side that was judged last; for counting drops
+  __u32 connections_most;  // entries the port may hold with the one that is being made
+  __u32 opens_limited;     // what is made counts as a new connection, of which so many a second
   struct ps_vtep sender;  // from_overlay: the other host
   __u8 buffer[176];       // a packet being built; a multiple of 4 for checksums
 };
@@ -106,12 +112,8 @@ PS_INLINE struct ps_work* ps_work_again(const struct ps_work* w) {
 #define PS_SLOT_HINTS 1024
 PS_MAP(ps_slot_hints, BPF_MAP_TYPE_ARRAY, __u32, __u32, PS_SLOT_HINTS, 0);
 
-// Token buckets.
+// Token buckets that all ports share.
 enum ps_budget_kind { PS_BUDGET_EVENTS, PS_BUDGET_REJECTS, PS_BUDGETS };
-struct ps_budget {
-  __u64 filled_ns;
-  __u64 tokens;
-};
 PS_MAP(ps_budgets, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct ps_budget, PS_BUDGETS, 0);
 
 #endif

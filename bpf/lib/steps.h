@@ -6,11 +6,23 @@
 #include "lib/count.h"
 #include "lib/step_filter.h"
 
+// Each port has a share of the records for itself, so that one that logs without end does not
+// silence the others; beyond it, all of a CPU take from one budget.
+#define PS_LOG_SHARE 16
+PS_INLINE int ps_may_log(const struct ps_work* w) {
+  const __u32 per_s = ps_config.events_per_s;
+  if (!per_s) return 0;
+  __u32 slot = w->side_slot;
+  struct ps_port_stats* own = bpf_map_lookup_elem(&ps_port_stats, &slot);
+  if (own && ps_may_of(&own->log, per_s / PS_LOG_SHARE ? per_s / PS_LOG_SHARE : 1, w->now_ns))
+    return 1;
+  return ps_may(PS_BUDGET_EVENTS, per_s, w->now_ns);
+}
+
 PS_INLINE void ps_log(struct ps_work* w, __u8 outcome) {
   const struct ps_packet* p = &w->packet;
   struct ps_event* e = 0;
-  if (ps_may(PS_BUDGET_EVENTS, ps_config.events_per_s, w->now_ns))
-    e = bpf_ringbuf_reserve(&ps_events, sizeof(*e), 0);
+  if (ps_may_log(w)) e = bpf_ringbuf_reserve(&ps_events, sizeof(*e), 0);
   if (!e) {
     ps_count(PS_COUNT_LOG_LOST);
     return;
@@ -63,6 +75,14 @@ __attribute__((noinline)) int ps_walk_step(struct ps_work* w, __u32 line, __u32 
           j->profile);
   j->steps_run |= 1 << (i & 15);
   const int refused = j->action != PS_ACTION_ALLOW;
+  const __u32 counts = step->counts ? step->counts + j->rule + 1 : 0;  // PS_NO_RULE + 1 == 0
+  if (i < PS_COUNTED_STEPS) j->counts[i] = counts;
+  struct ps_rule_count* count = counts && !quiet ? ps_rule_count_at(counts) : 0;
+  if (count) {
+    count->flows++;
+    count->last_ns = w->now_ns;
+    if (refused && step->flags & PS_STEP_OBSERVE) count->would_deny++;
+  }
   if (refused && step->flags & PS_STEP_OBSERVE) {
     if (!quiet) {
       ps_count(PS_COUNT_OBSERVED);
@@ -85,6 +105,7 @@ __attribute__((noinline)) int ps_walk(struct ps_work* w, __u32 line, __u32 quiet
   j->steps_run = j->required = 0;
   j->action = PS_ACTION_ALLOW;
   j->log = j->stateless = j->bad = 0;
+  ps_zero(j->counts, sizeof(j->counts));
   if (!line) return 0;  // no service in this direction
   const union ps_line* first = bpf_map_lookup_elem(&ps_arena, &line);
   const struct ps_step_list* list = (const void*)first;

@@ -27,6 +27,7 @@
 #define ps_held_at(slot) ((struct ps_port_flows*)bpf_map_lookup_elem(&ps_port_flows, slot))
 #define ps_clone(skb, ifindex) bpf_clone_redirect(skb, ifindex, 0)
 #define ps_described_tunnel(w) 0
+#define ps_charges() 1
 
 #else
 
@@ -105,6 +106,11 @@ PS_INLINE struct ps_port_flows* ps_held_at(const __u32* slot) {
   if (!real || !copy) return 0;
   *copy = *real;
   return copy;
+}
+
+// A described packet sees the buckets of the real ports, and takes nothing from them.
+PS_INLINE int ps_charges(void) {
+  return ps_trace_live != 0;
 }
 
 PS_INLINE long ps_clone(struct __sk_buff* skb, __u32 ifindex) {

@@ -61,8 +61,9 @@ std::string decision_text(const Json& by) {
   if (text_at(at(by, "kind")) == "switch") return text_at(at(by, "name"));
   if (text_at(at(by, "kind")) == "receiver") return "the receiver's services";
   const auto number = number_at(at(by, "number"));
-  auto out = number == 0 ? std::string("the default")
-                         : fmt::format("rule {} \"{}\"", number, text_at(at(by, "rule")));
+  auto out = text_at(at(by, "kind")) == "limit" ? std::string("the limit")
+             : number == 0                      ? std::string("the default")
+                           : fmt::format("rule {} \"{}\"", number, text_at(at(by, "rule")));
   out += " of profile " + text_at(at(by, "name"));
   if (const auto level = text_at(at(by, "level")); !level.empty())
     out += fmt::format(" (level {})", level);

@@ -154,6 +154,36 @@ TEST_F(CompileTest, WhatIsAskedForIsNoStepUntilItIsGranted) {
   EXPECT_EQ(state(), Decision::STATE_UNSPECIFIED) << "administrators never ask";
 }
 
+TEST_F(CompileTest, LimitsOfALevelReachThePortsItIsOn) {
+  const auto step = [&] {
+    const auto intent = compiler_.compile(world_.now(), "h1");
+    for (const auto& [key, bytes] : intent.items)
+      if (const auto item = parse_item(*bytes); item.has_port() && item.port().steps_size() > 0)
+        return item.port().steps(0);
+    return v1::StepIntent();
+  };
+  put(R"({"kind": "ServiceDefinition", "metadata": {"name": "limited"}, "spec": {"vendor": "v", "serviceName": "s", "version": "1",
+    "levels": [{"name": "small", "limits": {"rateBitsPerSecond": 1000, "connections": 10, "users": 5}}, {"name": "large"}], "filter": {"defaultOut": "ALLOW", "defaultIn": "ALLOW"}}}
+---
+{"kind": "ServiceProfile", "metadata": {"name": "limited"}, "spec": {"definition": "limited", "published": true, "availability": {"everyone": true}}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme", "name": "l"}, "spec": {"profile": "limited", "level": "small", "vm": "web-1"}})");
+  EXPECT_EQ(step().limits().rate_bits_per_second(), 1000);
+  EXPECT_EQ(step().limits().connections(), 10);
+  EXPECT_EQ(step().limits().connections_per_second(), 0);
+  // The profile's, whole, instead of the definition's; its ports are told, and nothing else.
+  put(R"({"kind": "ServiceProfile", "metadata": {"name": "limited"}, "spec": {"definition": "limited", "published": true, "availability": {"everyone": true},
+    "levels": [{"name": "small", "limits": {"connectionsPerSecond": 3}}, {"name": "large"}]}})");
+  EXPECT_EQ(step().limits().rate_bits_per_second(), 0);
+  EXPECT_EQ(step().limits().connections_per_second(), 3);
+  const auto changes = last();
+  ASSERT_EQ(changes.size(), 1u);
+  ASSERT_EQ(changes.begin()->second.put.size(), 1u);
+  EXPECT_TRUE(changes.begin()->second.put.begin()->first.starts_with("60/port/"));
+  put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "l"}, "spec": {"profile": "limited", "level": "large", "vm": "web-1"}})");
+  EXPECT_FALSE(step().has_limits());
+}
+
 TEST_F(CompileTest, TenantsWithEqualAddressesShareNothing) {
   const auto h1 = compiler_.compile(world_.now(), "h1"), h2 = compiler_.compile(world_.now(), "h2");
   for (const auto* intent : {&h1, &h2})
@@ -285,7 +315,10 @@ class RandomWorld {
             pick({R"("everyone": true)", R"("allow": {"tenants": ["acme"]})",
                   R"("allow": {"hosts": ["h1"]})",
                   R"("everyone": true, "except": {"clusters": ["blue"]})", ""}),
-            random_.chance(0.3) ? R"(, "levels": [{"name": "basic"}])" : "",
+            random_.chance(0.3)
+                ? pick({R"(, "levels": [{"name": "basic"}])",
+                        R"(, "levels": [{"name": "basic", "limits": {"connections": 5}}])"})
+                : "",
             random_.chance(0.5) ? R"(, "approval": {})" : "");
       case 5:
         return fmt::format(

@@ -298,8 +298,8 @@ class Marker {
         mark_target(key.tenant, snapshot->find<v1::Enablement>(key.tenant, key.name)->spec());
   }
 
-  // Whether the steps of ports come out the same: the levels with their being per tenant, the
-  // order, the number, whether they observe.
+  // Whether the steps of ports come out the same: the levels with their limits and their being per
+  // tenant, the order, the number, whether they observe.
   bool same_steps(const std::string& name, const v1::ServiceProfile& o,
                   const v1::ServiceProfile& n) {
     if (o.metadata().uid() != n.metadata().uid() || o.spec().order() != n.spec().order() ||
@@ -308,7 +308,7 @@ class Marker {
     const auto was = before_.profiles().find(name), is = after_.profiles().find(name);
     if (!was || !is) return false;
     return std::ranges::equal(was->levels, is->levels, [](const auto& a, const auto& b) {
-      return a.level == b.level && !a.plan == !b.plan &&
+      return a.level == b.level && !a.plan == !b.plan && same(a.limits, b.limits) &&
              (!a.plan || a.plan->per_tenant() == b.plan->per_tenant());
     });
   }

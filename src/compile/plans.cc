@@ -5,10 +5,27 @@
 
 namespace penstock {
 
-const StepPlan* ProfilePlan::find(std::string_view level) const {
+namespace {
+
+v1::StepLimits limits_of(const v1::Limits& limits) {
+  v1::StepLimits out;
+  out.set_rate_bits_per_second(limits.rate_bits_per_second());
+  out.set_connections(limits.connections());
+  out.set_connections_per_second(limits.connections_per_second());
+  return out;
+}
+
+}  // namespace
+
+const LevelPlan* ProfilePlan::level(std::string_view name) const {
   for (const auto& l : levels)
-    if (l.level == level) return l.plan.get();
+    if (l.level == name) return &l;
   return nullptr;
+}
+
+const StepPlan* ProfilePlan::find(std::string_view name) const {
+  const auto* found = level(name);
+  return found ? found->plan.get() : nullptr;
 }
 
 std::shared_ptr<const ProfilePlan> PlanCache::published(
@@ -31,7 +48,8 @@ std::shared_ptr<const ProfilePlan> PlanCache::published(
     plan->levels.push_back(
         {level.name(),
          kind->plan(definition->spec(), effective_parameters(*definition, *profile, level.name()),
-                    problems)});
+                    problems),
+         limits_of(level.limits())});
   }
   // Old versions go when there are as many of them as there are profiles.
   if (plans_.size() > 2 * snapshot.count(kind_of<v1::ServiceProfile>()) + 16) plans_.clear();

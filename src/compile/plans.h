@@ -10,13 +10,15 @@
 
 #include "model/snapshot.h"
 #include "model/step_kind.h"
+#include "penstock/v1/host.pb.h"
 
 namespace penstock {
 
 struct LevelPlan {
   std::string level;
   std::shared_ptr<const StepPlan>
-      plan;  // nullptr: it cannot be planned; admission refuses such profiles
+      plan;               // nullptr: it cannot be planned; admission refuses such profiles
+  v1::StepLimits limits;  // for each NIC it is on
 };
 struct ProfilePlan {
   std::shared_ptr<const v1::ServiceProfile> profile;
@@ -25,6 +27,7 @@ struct ProfilePlan {
   std::vector<LevelPlan> levels;
 
   const StepPlan* find(std::string_view level) const;
+  const LevelPlan* level(std::string_view name) const;
 };
 
 class PlanCache {

@@ -228,9 +228,9 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     const auto& profile = enablement->spec().profile();
     if (!seen.insert(profile).second) continue;
     const auto plan = profiles_.find(profile);
-    const auto* level = plan ? plan->find(enablement->spec().level()) : nullptr;
-    if (!level) continue;
-    const auto owner = level->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;
+    const auto* level = plan ? plan->level(enablement->spec().level()) : nullptr;
+    if (!level || !level->plan) continue;
+    const auto owner = level->plan->per_tenant() ? snapshot_.find<v1::Tenant>(tenant) : nullptr;
     v1::StepIntent step;
     step.set_policy(policy_id(plan->profile->metadata().uid(), enablement->spec().level(),
                               owner ? owner->metadata().uid() : ""));
@@ -239,6 +239,7 @@ std::vector<v1::StepIntent> View::make_steps(const std::string& tenant,
     step.set_profile(profile);
     step.set_level(enablement->spec().level());
     step.set_observe(enablement->spec().observe() || plan->profile->spec().observe());
+    if (level->limits.ByteSizeLong() > 0) *step.mutable_limits() = level->limits;
     ordered.emplace(std::pair(plan->profile->spec().order(), profile), std::move(step));
   }
   std::vector<v1::StepIntent> out;

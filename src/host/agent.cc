@@ -28,6 +28,9 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
   preview_ = std::make_unique<Preview>(
       runtime, kernel, intent_, *reconciler_,
       [this](const v1::PreviewReport& report) { session_->send(report); });
+  counters_ = std::make_unique<Counters>(
+      runtime, kernel, intent_, *reconciler_,
+      [this](const v1::CountersReport& report) { session_->send(report); });
 }
 
 Agent::~Agent() {
@@ -93,6 +96,7 @@ void Agent::received(const v1::ServerMessage& message) {
   if (message.has_trace()) return tracer_->take(message.trace());
   if (message.has_probe()) return probe(message.probe());
   if (message.has_preview()) return preview_->take(message.preview());
+  if (message.has_counters()) return counters_->take(message.counters());
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:

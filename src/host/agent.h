@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/log.h"
 #include "base/runtime.h"
+#include "host/counters.h"
 #include "host/flow_log.h"
 #include "host/intent.h"
 #include "host/preview.h"
@@ -82,6 +83,7 @@ class Agent {
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Tracer> tracer_;
   std::unique_ptr<Preview> preview_;
+  std::unique_ptr<Counters> counters_;
 
   Probe probe_;
   bool holding_ = false;

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "host/counts.h"
 #include "host/trace_run.h"
 #include "net/address.h"
 
@@ -137,6 +138,19 @@ class Kernel {
   // leaves the tracing build attached until the next one opens the switch.
   virtual void watch(TraceWatch) = 0;
   virtual void end_watch() = 0;
+
+  // --- counts of rules (struct ps_rule_count by index) and ports
+  virtual std::size_t rule_counters() const = 0;  // how many there are
+  // As they stand, without what live flows have carried since the last sweep.
+  virtual Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first,
+                                                         std::uint32_t count) = 0;
+  // `first` is a multiple of PS_RULES_PER_BLOCK; the rest of the last block becomes zero. A program
+  // that counts there meanwhile may be overwritten.
+  virtual Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count>) = 0;
+  // The slot's and the port's counts begin at zero.
+  virtual Status forget_port_counts(PortId, std::uint32_t slot) = 0;
+  // Walks the flow table. Answers on the strand, never within the call.
+  virtual void count(CountsWanted, std::function<void(Result<Counts>)> done) = 0;
 
   // Cheap enough for every heartbeat.
   virtual Result<SwitchCounters> counters() = 0;

@@ -121,6 +121,10 @@ void PortTable::set_line(std::uint32_t slot, ps_direction direction, std::uint32
   store_policy(port, direction, PS_POLICY(next_generation(), line));
 }
 
+void PortTable::set_limits(std::uint32_t slot, const PortLimits& limits) {
+  store_limits(array_[slot], limits);
+}
+
 void PortTable::bump(std::uint32_t slot) {
   auto& port = array_[slot];
   for (const auto direction : {PS_OUT, PS_IN})

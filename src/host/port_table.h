@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "host/arena.h"
 #include "host/kernel.h"
+#include "host/switch/switch_abi.h"
 #include "net/address.h"
 
 namespace penstock::host {
@@ -55,6 +56,8 @@ class PortTable {
   // Nothing happens when it points there already, unless `force` (its content is not to be
   // trusted).
   void set_line(std::uint32_t slot, ps_direction, std::uint32_t line, bool force = false);
+  // What its services allow it. Flows go on as they are.
+  void set_limits(std::uint32_t slot, const PortLimits&);
   // Has every flow of the port judged again.
   void bump(std::uint32_t slot);
 

@@ -8,6 +8,7 @@
 
 #include "host/intent.h"
 #include "host/switch/switch_abi.h"
+#include "net/switch_number.h"
 
 namespace penstock::host {
 namespace {
@@ -44,6 +45,10 @@ Result<Parsed> parse(const v1::PortIntent& intent, const v1::NetworkIntent& netw
   return out;
 }
 
+std::uint64_t limit_of(std::int64_t given) {
+  return given < 0 ? 0 : static_cast<std::uint64_t>(given);
+}
+
 void note(Status& outcome, Status next) {
   if (outcome && !next) outcome = std::move(next);
 }
@@ -72,7 +77,8 @@ void Ports::load() {
 Status Ports::put_policy(const v1::PortIntent& intent, std::uint32_t slot, State& state) {
   std::array<HeldSteps, 2> wanted;
   for (const auto direction : kDirections) {
-    auto status = policies_.hold_steps(intent.steps(), direction, wanted[direction]);
+    auto status =
+        policies_.hold_steps(intent, direction, state.steps[direction], wanted[direction]);
     if (status) continue;
     if (direction == PS_IN) policies_.release(wanted[PS_OUT]);
     return status;
@@ -86,6 +92,16 @@ Status Ports::put_policy(const v1::PortIntent& intent, std::uint32_t slot, State
     state.damaged[direction] = false;
     policies_.release(std::exchange(state.steps[direction], std::move(wanted[direction])));
   }
+  PortLimits limits;
+  for (const auto& step : intent.steps()) {
+    if (step.observe()) continue;  // it drops nothing
+    const auto& of = step.limits();
+    limits.add({.bits_per_second = limit_of(of.rate_bits_per_second()),
+                .connections = limit_of(of.connections()),
+                .connections_per_second = limit_of(of.connections_per_second())},
+               switch_number(step.policy()));
+  }
+  table_.set_limits(slot, limits);
   return {};
 }
 
@@ -110,7 +126,9 @@ Status Ports::connect(const Member& member, const PortDevice& device, std::uint3
 Status Ports::program(const v1::PortIntent& intent, const v1::NetworkIntent& network,
                       const PortDevice* device) {
   const auto parsed = PENSTOCK_TRY(parse(intent, network, device));
+  const bool is_new = !table_.slot_of(parsed.facts.port);
   const auto slot = PENSTOCK_TRY(table_.claim(parsed.facts.port));
+  if (is_new) forget_counts(parsed.facts.port, slot);
   auto& state = states_[parsed.facts.port];
   auto policy = put_policy(intent, slot, state);
   // A port without the policy it should have stays out; one that is live keeps what it had.
@@ -132,12 +150,24 @@ Status Ports::remove(PortId port) {
   const auto owner = port_key(port.value);
   doubt(port);  // also when it fails half-way and the port is wanted again before the next try
   PENSTOCK_CHECK(tables_.clear(owner));
+  if (const auto slot = table_.slot_of(port)) forget_counts(port, *slot);
   table_.release(port);
   if (const auto state = states_.find(port); state != states_.end()) {
     for (const auto& steps : state->second.steps) policies_.release(steps);
     states_.erase(state);
   }
   return {};
+}
+
+void Ports::forget_counts(PortId port, std::uint32_t slot) {
+  if (auto status = kernel_.forget_port_counts(port, slot); !status)
+    log_.warning("counts of port {} go on from what was there: {}", port.value,
+                 status.error().message);
+}
+
+const std::array<HeldSteps, 2>* Ports::steps(PortId port) const {
+  const auto found = states_.find(port);
+  return found == states_.end() ? nullptr : &found->second.steps;
 }
 
 void Ports::judge_again(std::uint64_t group) {

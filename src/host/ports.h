@@ -42,6 +42,8 @@ class Ports {
   // The guest's packets pass the programs under its policy.
   bool live(PortId) const;
   const PortTable& table() const { return table_; }
+  // What its directions hold in the switch; nullptr: there is no such port.
+  const std::array<HeldSteps, 2>* steps(PortId) const;
   // Somebody touched the port's device: the next program() connects it anew.
   void doubt(PortId);
   // Attachments that should be there, sorted.
@@ -65,6 +67,7 @@ class Ports {
   };
   Status put_policy(const v1::PortIntent&, std::uint32_t slot, State&);
   Status connect(const Member&, const PortDevice&, std::uint32_t slot, State&);
+  void forget_counts(PortId, std::uint32_t slot);
 
   Kernel& kernel_;
   PolicyTable& policies_;

@@ -39,6 +39,9 @@ bool is_final(Code code) {
          code == Code::kFailedPrecondition;
 }
 
+// Blocks of counts: a millisecond or two.
+constexpr std::size_t kCleanAtStart = 1'024;
+
 }  // namespace
 
 Reconciler::Reconciler(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers drivers,
@@ -49,7 +52,8 @@ Reconciler::Reconciler(Runtime& runtime, Log& log, Kernel& kernel, Instances::Dr
       intent_(intent),
       drivers_(std::move(drivers)),
       arena_(kernel),
-      policies_(arena_, runtime.tunables()),
+      counts_(kernel),
+      policies_(arena_, counts_, runtime.tunables()),
       tables_(kernel),
       overlay_(kernel) {
   ports_.emplace(kernel, arena_, policies_, tables_, log);
@@ -75,6 +79,7 @@ Reconciler::~Reconciler() {
 Status Reconciler::start() {
   PENSTOCK_CHECK(tables_.load());
   ports_->load();
+  counts_.clean(kCleanAtStart);  // so that enabling finds room that needs no system call
   // A driver that cannot list what it has must not make us cut off what it runs.
   PENSTOCK_CHECK([this]() -> Status {
     PENSTOCK_TRY(instances_->look());

@@ -84,6 +84,7 @@ class Reconciler {
   const Instances& instances() const { return *instances_; }
   const PolicyTable& policies() const { return policies_; }
   const Arena& arena() const { return arena_; }
+  const RuleCounts& rule_counts() const { return counts_; }
   const Overlay& overlay() const { return overlay_; }
 
  private:
@@ -125,6 +126,7 @@ class Reconciler {
   const Intent& intent_;
   Instances::Drivers drivers_;
   Arena arena_;
+  RuleCounts counts_;
   PolicyTable policies_;
   SwitchTables tables_;
   Overlay overlay_;

@@ -71,6 +71,8 @@ void Reconciler::sweep() {
     log_.warning("programs of an earlier version stay: {}", status.error().message);
   if (auto status = tables_.sweep(); !status) log_.warning("sweep: {}", status.error().message);
   if (auto status = overlay_.sweep(); !status) log_.warning("sweep: {}", status.error().message);
+  constexpr std::size_t kBlocks = 256;  // of counts, each time
+  counts_.clean(kBlocks);
 }
 
 void Reconciler::arm_reclaim() {

@@ -77,6 +77,13 @@ void Session::send(const v1::PreviewReport& report) {
   link_.send(message);
 }
 
+void Session::send(const v1::CountersReport& report) {
+  if (!open_) return;
+  v1::HostMessage message;
+  *message.mutable_counters() = report;
+  link_.send(message);
+}
+
 void Session::on_received(const v1::ServerMessage& message) {
   last_heard_ = runtime_.now();
   if (message.has_refused()) {

@@ -34,6 +34,7 @@ class Session {
   void send(const v1::TraceReport&);
   void send(const v1::ProbeReport&);
   void send(const v1::PreviewReport&);
+  void send(const v1::CountersReport&);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

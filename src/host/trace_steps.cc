@@ -1,6 +1,7 @@
 #include "host/trace_steps.h"
 
 #include <algorithm>
+#include <array>
 
 #include <fmt/format.h>
 
@@ -42,6 +43,21 @@ std::string flow_text(std::uint32_t what, std::uint32_t state) {
   }
 }
 
+bool is_limit(ps_drop_reason reason) {
+  return component_of(reason) == "limits";
+}
+
+// "50 Mbit/s"
+std::string bit_rate_text(std::int64_t bits) {
+  static constexpr std::array kUnits{"bit/s", "kbit/s", "Mbit/s", "Gbit/s", "Tbit/s"};
+  std::size_t unit = 0;
+  while (bits >= 1000 && bits % 1000 == 0 && unit + 1 < kUnits.size()) {
+    bits /= 1000;
+    ++unit;
+  }
+  return fmt::format("{} {}", bits, kUnits[unit]);
+}
+
 std::string vtep_text(const ps_vtep& vtep) {
   return address_of(vtep).text();
 }
@@ -81,7 +97,8 @@ class Reader {
   bool dropped_ = false;
   int copies_here_ = 0, copies_away_ = 0;
   std::int64_t ns_ = 0;
-  v1::TraceStep* judged_ = nullptr;  // the last step that had an opinion
+  v1::TraceStep* judged_ = nullptr;   // the last step that had an opinion
+  v1::TraceStep* limited_ = nullptr;  // the limit that was exceeded
 
   v1::TraceStep& add(std::string component, std::string action) {
     auto& step = *out_.add_steps();
@@ -151,6 +168,8 @@ class Reader {
         out_.set_end(v1::TraceReport::DELIVERED);
         add("delivery", "delivered").set_text("to " + names_.nic(port_));
         return;
+      case PS_NOTE_LIMIT:
+        return limited(n);
       default:
         return;  // of a newer switch
     }
@@ -231,6 +250,14 @@ class Reader {
     if (!observe) judged_ = &step;
   }
 
+  void limited(const ps_note& n) {
+    take_side(n.index & 1);
+    limited_ = &add("limits", "over the limit");
+    *limited_->mutable_by() = names_.limit(n.c, n.b, port_);
+    limited_->set_object(limited_->by().name());
+    limited_->set_text(limited_->by().text());
+  }
+
   // A reply is judged as the connection it belongs to, by the list of the other direction.
   int judging_direction(int side) const {
     for (int i = out_.steps_size() - 1; i >= 0; --i)
@@ -269,6 +296,11 @@ class Reader {
       judged_->set_folded(false);
       if (known == PS_DROP_FLOW_DENIED) judged_->set_action("denied");
       *out_.mutable_decided_by() = judged_->by();
+      return;
+    }
+    if (limited_ && is_limit(known)) {
+      limited_->set_decisive(true);
+      *out_.mutable_decided_by() = limited_->by();
       return;
     }
     auto& step = add(component_of(known), "dropped");
@@ -344,6 +376,10 @@ std::string component_of(ps_drop_reason reason) {
     case PS_DROP_NOT_INSPECTED:
     case PS_DROP_BAD_POLICY:
       return "policy";
+    case PS_DROP_RATE_LIMIT:
+    case PS_DROP_CONNECTION_LIMIT:
+    case PS_DROP_CONNECTION_RATE:
+      return "limits";
     case PS_DROP_NO_TUNNEL:
       return "overlay";
     case PS_DROP_TOO_BIG:
@@ -402,6 +438,30 @@ v1::TraceDecision TraceNames::rule(std::uint32_t number, std::uint32_t rule, int
     if (one.index() != index[rule]) continue;
     out.set_rule(one.name());
     out.set_text(rule_text(one, intent));
+  }
+  return out;
+}
+
+v1::TraceDecision TraceNames::limit(std::uint32_t number, std::uint32_t kind,
+                                    std::uint32_t port_id) const {
+  v1::TraceDecision out;
+  out.set_kind("limit");
+  const auto* port = intent.port(port_id);
+  if (!port) return out;
+  for (const auto& step : port->steps()) {
+    if (switch_number(step.policy()) != number) continue;
+    out.set_name(step.profile());
+    out.set_level(step.level());
+    out.set_enablement(step.enablement());
+    out.set_rule("limit");
+    const auto& limits = step.limits();
+    out.set_text(
+        kind == PS_LIMIT_RATE ? fmt::format("the level allows {} each way",
+                                            bit_rate_text(limits.rate_bits_per_second()))
+        : kind == PS_LIMIT_CONNECTIONS
+            ? fmt::format("the level allows {} connections at a time", limits.connections())
+            : fmt::format("the level allows {} new connections a second",
+                          limits.connections_per_second()));
   }
   return out;
 }

@@ -24,6 +24,8 @@ struct TraceNames {
                          std::uint32_t port_id) const;
   // The port's step of that number drops nothing.
   bool observes(std::uint32_t number, std::uint32_t port_id) const;
+  // A limit of the port (enum ps_limit) that comes from this policy's level.
+  v1::TraceDecision limit(std::uint32_t number, std::uint32_t kind, std::uint32_t port_id) const;
 };
 
 // Adds the steps of one run to the report and sets how it ended. `evidence`: "executed",

@@ -130,6 +130,39 @@ TEST_F(TracerTest, AsksForTheMacThenSendsAndNamesTheRule) {
   EXPECT_EQ(report.packet().source_port(), 49152u);
 }
 
+TEST_F(TracerTest, ALimitIsThatOfALevel) {
+  auto port = items::port(5, "web", 7, {1});
+  auto& limits = *port.mutable_port()->mutable_steps(0)->mutable_limits();
+  limits.set_rate_bits_per_second(50'000'000);
+  limits.set_connections(10);
+  world.server.say(items::delta(4, {"A", 5, 1}, {port}));
+  world.run(10ms);
+  const auto limited = [&](ps_drop_reason reason, ps_limit kind) {
+    says.push_back(Notes().add(PS_NOTE_PORT, 0, 5).add(PS_NOTE_BACK, 0).said);
+    says.push_back(Notes()
+                       .add(PS_NOTE_PORT, 0, 5)
+                       .add(PS_NOTE_FLOW, PS_TRACED_NEW, PS_NO_RULE, 0, PS_OUT)
+                       .add(PS_NOTE_STEP, PS_ACTION_ALLOW | PS_STEP_FILTER << 8, PS_NO_RULE, 1)
+                       .add(PS_NOTE_LIMIT, reason, kind, 1, PS_OUT)
+                       .add(PS_NOTE_DROP, reason)
+                       .said);
+    return order(start(tcp("10.7.0.5", "10.7.0.6", 22)));
+  };
+  const auto rate = limited(PS_DROP_RATE_LIMIT, PS_LIMIT_RATE);
+  EXPECT_EQ(rate.end(), v1::TraceReport::DROPPED);
+  EXPECT_EQ(rate.code(), "rate_limit");
+  EXPECT_EQ(rate.decided_by().kind(), "limit");
+  EXPECT_EQ(rate.decided_by().name(), "firewall-1");
+  EXPECT_EQ(rate.decided_by().level(), "standard");
+  EXPECT_EQ(rate.decided_by().text(), "the level allows 50 Mbit/s each way");
+  const auto& last = rate.steps(rate.steps_size() - 1);
+  EXPECT_TRUE(last.decisive());
+  EXPECT_EQ(last.component(), "limits");
+  EXPECT_EQ(last.port(), "web/eth0");
+  EXPECT_EQ(limited(PS_DROP_CONNECTION_LIMIT, PS_LIMIT_CONNECTIONS).decided_by().text(),
+            "the level allows 10 connections at a time");
+}
+
 TEST_F(TracerTest, NobodyAnswersTheQuestion) {
   says.push_back(Notes().add(PS_NOTE_PORT, 0, 5).add(PS_NOTE_DROP, PS_DROP_ARP_UNKNOWN).said);
   const auto report = order(start(tcp("10.7.0.5", "10.7.0.99", 22)));

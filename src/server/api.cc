@@ -166,6 +166,14 @@ std::string Api::metrics() const {
                          answers_, resident_bytes ? resident_bytes() : 0});
 }
 
+void Api::counters(Caller from, const v1::CountersRequest& request,
+                   Done<v1::CountersResponse> done) {
+  done = counted("Counters", std::move(done));
+  const auto who = caller(from);
+  if (!who) return done(std::unexpected(who.error()));
+  parts_.counters.ask(*who, request, std::move(done));
+}
+
 void Api::who_am_i(Caller from, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse> done) {
   done = counted("WhoAmI", std::move(done));
   const auto who = caller(from);

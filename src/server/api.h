@@ -13,6 +13,7 @@
 #include "penstock/v1/api.pb.h"
 #include "server/audit.h"
 #include "server/checks.h"
+#include "server/counters.h"
 #include "server/handlers/context.h"
 #include "server/pages.h"
 #include "server/previews.h"
@@ -37,6 +38,7 @@ struct ApiParts {
   Traces& traces;
   Checks& checks;
   Previews& previews;
+  Counters& counters;
   const StepKinds& step_kinds;
 };
 
@@ -89,6 +91,9 @@ class Api {
   std::string metrics() const;
   // A packet's way; answers when it is known or the deadline has passed.
   void trace(Caller, const v1::TraceRequest&, Done<v1::Trace>);
+  // Of a profile's rules, or a VM's NICs and services; answers when the hosts have, or the deadline
+  // has passed.
+  void counters(Caller, const v1::CountersRequest&, Done<v1::CountersResponse>);
   void who_am_i(Caller, const v1::WhoAmIRequest&, Done<v1::WhoAmIResponse>);
 
  private:

@@ -20,8 +20,9 @@ struct Server::Parts {
         traces(runtime, engine, sessions),
         checks(runtime, engine, sessions, compiler, audit),
         previews(runtime, compiler, sessions),
+        counters(runtime, engine, sessions, compiler),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, audit,
-             traces, checks, previews, step_kinds}) {}
+             traces, checks, previews, counters, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -37,6 +38,7 @@ struct Server::Parts {
   Traces traces;
   Checks checks;
   Previews previews;
+  Counters counters;
   Api api;
 };
 
@@ -65,6 +67,9 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
   };
   parts.sessions.on_preview = [&parts](const std::string& host, const v1::PreviewReport& report) {
     parts.previews.reported(host, report);
+  };
+  parts.sessions.on_counters = [&parts](const std::string& host, const v1::CountersReport& report) {
+    parts.counters.reported(host, report);
   };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>* items) {

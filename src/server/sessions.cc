@@ -143,6 +143,9 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kPreview:
       if (session.host && on_preview) on_preview(session.host->name, message.preview());
       return;
+    case v1::HostMessage::kCounters:
+      if (session.host && on_counters) on_counters(session.host->name, message.counters());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -549,7 +552,7 @@ bool HostSessions::in_step(std::string_view name) const {
   return host.view.in_step && host.in_flight.empty() && host.gathering.empty();
 }
 
-// --- traces
+// --- orders beside the intent
 
 bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
   v1::ServerMessage message;
@@ -565,6 +568,12 @@ bool HostSessions::order(std::string_view name, v1::ServerMessage message) {
   message.mutable_position()->set_revision(host.last_sent);
   host.session->channel->send(std::move(message));
   return true;
+}
+
+bool HostSessions::order(std::string_view name, const v1::CountersOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_counters() = order;
+  return this->order(name, std::move(message));
 }
 
 // --- status

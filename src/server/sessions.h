@@ -88,6 +88,9 @@ class HostSessions {
   // --- traces. False: the host has no session.
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
+  // --- counters, as traces
+  bool order(std::string_view host, const v1::CountersOrder&);
+  std::function<void(const std::string& host, const v1::CountersReport&)> on_counters;
 
   // --- probes of the underlay, previews. The position is put in; false: the host has no session.
   bool order(std::string_view host, v1::ServerMessage);
@@ -120,6 +123,7 @@ class HostSessions {
   void send_full(Host&);
   void full_over(Host&);
   void flush(Host&);
+  bool tell(std::string_view host, v1::ServerMessage);
   void note(Host&, const std::string& key, std::int64_t revision);
   void detach(Session&, std::string_view why);
   void refuse(Session&, const Error&);

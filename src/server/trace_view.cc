@@ -111,16 +111,17 @@ class ShownTrace {
     const auto& decided =
         trace_.has_decided_by() ? trace_.decided_by() : trace_.reply().decided_by();
     const auto vm = trace_.from().substr(0, trace_.from().find('/'));
+    const bool by_service = decided.kind() == "filter" || decided.kind() == "limit";
     if (trace_.disposition() == v1::UNKNOWN || trace_.disposition() == v1::LOST) {
       trace_.add_hints(who_.administrator()
                            ? "penstock status"
                            : fmt::format("penstock explain vm {}/{}", tenant_, vm));
-    } else if (decided.kind() == "filter" && who_.administrator()) {
+    } else if (by_service && who_.administrator()) {
       trace_.add_hints(decided.number() == 0
                            ? fmt::format("penstock explain profile {}", decided.name())
                            : fmt::format("penstock describe profile {} --rule {}", decided.name(),
                                          decided.number()));
-    } else if (decided.kind() == "filter") {
+    } else if (by_service) {
       trace_.add_hints(fmt::format("penstock catalog --tenant {} --vm {}", tenant_, vm));
     } else if (decided.kind() == "switch") {
       trace_.add_hints(fmt::format("penstock describe vm {}/{}", tenant_, vm));

@@ -110,7 +110,12 @@ int main(int argc, char** argv) {
   };
   measure("switch.no_service_ns", frames_of(false));
   for (const int count : {1, 4096}) {
-    const auto line = world.policy(rule_set(count));
+    ps_step step{};  // as the agent makes it: its rules are counted
+    step.line = world.image(rule_set(count));
+    step.profile = 77;
+    step.kind = PS_STEP_FILTER;
+    step.counts = PS_RULES_PER_BLOCK;
+    const auto line = world.steps({step}, 1);
     world.enable(1, PS_OUT, line);
     world.enable(1, PS_IN, line);
     world.enable(2, PS_OUT, line);
@@ -122,6 +127,10 @@ int main(int argc, char** argv) {
     if (count == 1) {
       measure("switch.established_ns", frames_of(false));
       measure("switch.established_ip6_ns", frames_of(true));
+      // Limits that no packet exceeds, on both sides.
+      for (const auto port : {1u, 2u}) world.limit(port, {.bits_per_second = 100'000'000'000'000});
+      measure("switch.established_limited_ns", frames_of(false));
+      for (const auto port : {1u, 2u}) world.limit(port, {});
     } else {
       measure("switch.established_4096_rules_ns", frames_of(false));
     }

@@ -226,6 +226,16 @@ void World::enable(std::uint32_t port, ps_direction direction, std::uint32_t lin
   store_policy(entry(port), direction, PS_POLICY(++generation_, line));
 }
 
+void World::limit(std::uint32_t port, const Limits& limits) {
+  StepLimits given;
+  given.bits_per_second = limits.bits_per_second;
+  given.connections = limits.connections;
+  given.connections_per_second = limits.connections_per_second;
+  PortLimits all;
+  all.add(given, limits.profile);
+  store_limits(entry(port), all);
+}
+
 int World::overlay_program(std::uint32_t vni, const std::string& sender, int next) {
   if (!tunnelled_) {
     tunnelled_.reset(tunnelled__open_and_load());
@@ -328,6 +338,8 @@ Outcome World::run(int program_fd, int ifindex, const Frame& frame, std::uint32_
   __sk_buff context{};
   context.ifindex = static_cast<__u32>(ifindex);
   context.ingress_ifindex = static_cast<__u32>(ifindex);
+  context.gso_segs = gso_segments;
+  context.gso_size = gso_segments != 0 ? 1000 : 0;
   context.mark = mark;
   bpf_test_run_opts options{};
   options.sz = sizeof(options);

@@ -68,6 +68,16 @@ class World {
   // Points a port's direction at a step list, under a new generation; 0 for none.
   void enable(std::uint32_t port, ps_direction, std::uint32_t line);
 
+  // Limits of a port, as a service of that number would set them; 0: none.
+  struct Limits {
+    std::uint64_t bits_per_second = 0;
+    std::uint32_t connections = 0, connections_per_second = 0;
+    std::uint32_t profile = 77;
+  };
+  void limit(std::uint32_t port, const Limits&);
+  // Frames that are run from now on say of themselves that they are so many segments.
+  std::uint32_t gso_segments = 0;
+
   Outcome run(host::Program, int ifindex, const Frame&, std::uint32_t mark = 0);
   Outcome run(int program_fd, int ifindex, const Frame&, std::uint32_t mark = 0);
   Outcome from_vm(std::uint32_t port, const Frame& frame) {

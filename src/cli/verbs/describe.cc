@@ -78,6 +78,21 @@ void events_section(Console& console, Api& api, const ObjectRef& ref) {
     console.line(lines[i]);
 }
 
+// What the rule decided about, by level. Someone who may not ask still gets the rest.
+void rule_counters(Console& console, Api& api, const std::string& profile, int number) {
+  const auto answer = api.read("/v1:counters", {{"kind", "ServiceProfile"}, {"name", profile}});
+  if (!answer) return;
+  for (const auto& rule : at(*answer, "rules")) {
+    if (number_at(at(rule, "ruleNumber")) != number) continue;
+    const auto last = text_at(at(rule, "lastHit"));
+    console.line(
+        fmt::format("counters (level {}): {}, {} packets, {} bytes, {}", text_at(at(rule, "level")),
+                    counted(number_at(at(rule, "flows")), "flow"), number_at(at(rule, "packets")),
+                    number_at(at(rule, "bytes")),
+                    last.empty() ? "never hit" : fmt::format("last hit {} ago", age_text(last))));
+  }
+}
+
 // One rule of a profile: profiles take theirs from the definition.
 Result<Exit> describe_rule(Console& console, Api& api, const ObjectRef& ref, const Json& object,
                            int number) {
@@ -98,6 +113,7 @@ Result<Exit> describe_rule(Console& console, Api& api, const ObjectRef& ref, con
                            name.empty() ? fmt::format("rule-{}", number) : name, ref.display(),
                            text_at(at(rule, "action"))));
   section(console, "rule", rule);
+  if (ref.kind->name == "ServiceProfile") rule_counters(console, api, ref.name, number);
   return Exit::kDone;
 }
 

@@ -25,6 +25,7 @@ void add_standard_verbs(Verbs& verbs) {
   add_status_verb(verbs);
   add_diag_verb(verbs);
   add_flows_verb(verbs);
+  add_counters_verb(verbs);
   add_definition_verb(verbs);
   add_schema_verb(verbs);
   add_login_verb(verbs);

@@ -22,6 +22,7 @@ void add_decide_verbs(Verbs&);  // approve, refuse
 void add_explain_verb(Verbs&);
 void add_trace_verb(Verbs&);
 void add_status_verb(Verbs&);
+void add_counters_verb(Verbs&);
 void add_flows_verb(Verbs&);
 void add_definition_verb(Verbs&);
 void add_schema_verb(Verbs&);

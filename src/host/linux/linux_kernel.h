@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "host/kernel.h"
+#include "host/linux/count_reader.h"
 #include "host/linux/flow_sweeper.h"
 #include "host/linux/link_netlink.h"
 #include "host/linux/trace_runner.h"
@@ -19,6 +20,7 @@ class LinuxKernel final : public Kernel {
       : links_(std::move(links)),
         switch_(std::move(programs)),
         sweeper_(runtime, log, *switch_),
+        counts_(runtime, *switch_),
         tracing_(runtime, log, *switch_) {}
 
   // What only the real switch has: ring buffers, counters, sweeps.
@@ -65,6 +67,21 @@ class LinuxKernel final : public Kernel {
   void watch(TraceWatch wanted) override { tracing_.watch(std::move(wanted)); }
   void end_watch() override { tracing_.end_watch(); }
 
+  std::size_t rule_counters() const override { return switch_->rule_counters(); }
+  Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first,
+                                                 std::uint32_t count) override {
+    return switch_->rule_counts(first, count);
+  }
+  Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count> counts) override {
+    return switch_->set_rule_counts(first, counts);
+  }
+  Status forget_port_counts(PortId port, std::uint32_t slot) override {
+    return switch_->forget_port(port, slot);
+  }
+  void count(CountsWanted wanted, std::function<void(Result<Counts>)> done) override {
+    counts_.ask(std::move(wanted), std::move(done));
+  }
+
   Result<SwitchCounters> counters() override {
     SwitchCounters counters;
     for (const auto& drop : PENSTOCK_TRY(switch_->drops())) counters.drops.push_back(drop.packets);
@@ -76,6 +93,7 @@ class LinuxKernel final : public Kernel {
   std::unique_ptr<LinkNetlink> links_;
   std::unique_ptr<Switch> switch_;
   FlowSweeper sweeper_;
+  CountReader counts_;
   TraceRunner tracing_;
 };
 

@@ -175,6 +175,43 @@ Result<SwitchCounters> FakeKernel::counters() {
   return SwitchCounters{};
 }
 
+Result<std::vector<ps_rule_count>> FakeKernel::rule_counts(std::uint32_t first,
+                                                           std::uint32_t count) {
+  std::vector<ps_rule_count> out(count);
+  for (auto at = counted_rules.lower_bound(first);
+       at != counted_rules.end() && at->first - first < count; ++at)
+    out[at->first - first] = at->second;
+  return out;
+}
+
+Status FakeKernel::set_rule_counts(std::uint32_t first, std::span<const ps_rule_count> counts) {
+  PENSTOCK_CHECK(changing());
+  const auto blocks = (counts.size() + PS_RULES_PER_BLOCK - 1) / PS_RULES_PER_BLOCK;
+  const auto end = first + static_cast<std::uint32_t>(blocks * PS_RULES_PER_BLOCK);
+  counted_rules.erase(counted_rules.lower_bound(first), counted_rules.lower_bound(end));
+  const auto nothing = [](const ps_rule_count& c) {
+    return c.flows == 0 && c.packets == 0 && c.would_deny == 0;
+  };
+  for (std::size_t i = 0; i < counts.size(); ++i)
+    if (!nothing(counts[i])) counted_rules[first + static_cast<std::uint32_t>(i)] = counts[i];
+  ++calls.count_writes;
+  return {};
+}
+
+Status FakeKernel::forget_port_counts(PortId port, std::uint32_t) {
+  PENSTOCK_CHECK(changing());
+  counted_ports.erase(port);
+  return {};
+}
+
+void FakeKernel::count(CountsWanted wanted, std::function<void(Result<Counts>)> done) {
+  Counts out;
+  for (const auto& range : wanted.rules)
+    out.rules.push_back(*rule_counts(range.first, range.count));
+  for (const auto& port : wanted.ports) out.ports.push_back(counted_ports[port.port]);
+  done(std::move(out));
+}
+
 void FakeKernel::trace(TraceRun run, std::function<void(Result<TraceRecord>)> done) {
   if (traced) return done(traced(run));
   done(fail(Code::kUnimplemented, "a simulated kernel runs no programs"));
@@ -202,6 +239,8 @@ void FakeKernel::reboot() {
   std::erase_if(links_, [](const auto& entry) { return !entry.second.kind.empty(); });
   attachments_.clear();
   maps_.clear();
+  counted_rules.clear();
+  counted_ports.clear();
   std::ranges::fill(arena_, 0);
   std::ranges::fill(ports_, 0);
 }

@@ -36,6 +36,11 @@ class FakeKernel final : public Kernel {
   std::span<std::byte> ports() override;
   Status synchronize() override;
   Status take_over() override { return {}; }  // one version only
+  std::size_t rule_counters() const override { return rule_counters_most; }
+  Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first, std::uint32_t count) override;
+  Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count>) override;
+  Status forget_port_counts(PortId, std::uint32_t slot) override;
+  void count(CountsWanted, std::function<void(Result<Counts>)>) override;
   Result<SwitchCounters> counters() override;
   // No programs run here: what `traced` says, at once; without it kUnimplemented.
   void trace(TraceRun, std::function<void(Result<TraceRecord>)>) override;
@@ -68,12 +73,18 @@ class FakeKernel final : public Kernel {
 
   std::function<Result<TraceRecord>(const TraceRun&)> traced;
 
+  // What programs would have counted: for tests to write and read. Held sparse.
+  std::map<std::uint32_t, ps_rule_count> counted_rules;
+  std::map<PortId, PortCounts> counted_ports;
+  std::size_t rule_counters_most = 65'536;
+
   struct Calls {
     int writes = 0;        // map_put and map_erase
     int attaches = 0;      // attach and detach that changed something
     int attach_calls = 0;  // also those that changed nothing
     int synchronizes = 0;
-    int parts = 0;  // map_part
+    int parts = 0;         // map_part
+    int count_writes = 0;  // set_rule_counts
   };
   Calls calls;
   const std::map<int, Link>& devices() const { return links_; }

@@ -70,6 +70,8 @@ void set_sizes(penstock_switch_bpf& object, const Tunables& t) {
   size(maps.ps_ports, t.ports_max);
   size(maps.ps_port_flows, t.ports_max);
   size(maps.ps_port_stats, t.ports_max);
+  size(maps.ps_port_drops, t.ports_max * 8);  // a port has few reasons at a time
+  size(maps.ps_rule_counts, t.rule_counters / PS_RULES_PER_BLOCK);
   size(maps.ps_addresses, t.ports_max * 16);
   // Endpoints, neighbours and groups are of whole networks, most of them on other hosts; not
   // preallocated.
@@ -287,6 +289,7 @@ Result<std::map<std::string, std::uint32_t>> Switch::verified_instructions() con
 }
 
 Result<ps_sweep> Switch::run_sweep(ps_sweep order) {
+  const std::lock_guard lock(sweeping_);
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
   options.ctx_in = &order;

@@ -18,6 +18,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -81,7 +82,14 @@ class Switch {
   Result<std::vector<std::uint64_t>> counters();  // by enum ps_counter
   Result<std::vector<ps_drop_count>> drops();     // by enum ps_drop_reason
   Result<ps_port_stats> port_stats(std::uint32_t slot);
-  Status clear_port_stats(std::uint32_t slot);  // when a slot gets a new port
+  Status clear_port_stats(std::uint32_t slot);
+  std::size_t rule_counters() const;
+  Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first, std::uint32_t count);
+  Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count>);
+  Result<PortCounts> port_counts(PortId, std::uint32_t slot);
+  Status forget_port(PortId, std::uint32_t slot);  // when a slot gets a new port, or loses it
+  // After a sweep. Any thread.
+  Result<Counts> count(const CountsWanted&);
 
   // Deletes expired flow entries; the decision is taken in BPF, after a second look. Walks the
   // whole table.
@@ -137,6 +145,7 @@ class Switch {
   std::span<std::byte> ports_;
   std::set<Attachment> older_;  // that run an older version's program until take_over()
   bool taken_over_ = false;
+  std::mutex sweeping_;                       // two at once would count what flows carried twice
   std::map<Attachment, std::uint32_t> lent_;  // to the program with this id
 };
 

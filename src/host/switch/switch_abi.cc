@@ -151,6 +151,44 @@ std::uint64_t load_policy(const ps_port& port, ps_direction direction) {
   return __atomic_load_n(&port.policy[direction], __ATOMIC_ACQUIRE);
 }
 
+void PortLimits::add(const StepLimits& limits, std::uint32_t number) {
+  const std::array<std::uint64_t, PS_LIMIT_KINDS> given{limits.bits_per_second, limits.connections,
+                                                        limits.connections_per_second};
+  for (std::size_t kind = 0; kind < given.size(); ++kind) {
+    if (given[kind] == 0 || (most[kind] != 0 && most[kind] <= given[kind])) continue;
+    most[kind] = given[kind];
+    profile[kind] = number;
+  }
+}
+
+void store_limits(ps_port& port, const PortLimits& limits) {
+  constexpr std::uint64_t kSecond = 1'000'000'000;
+  // Single stores: programs read while this writes. Of a limit and its profile they may meet one
+  // old and one new.
+  const auto store = [](auto& field, auto value) {
+    const auto fits = static_cast<std::remove_reference_t<decltype(field)>>(value);
+    if (field == fits) return false;
+    __atomic_store_n(&field, fits, __ATOMIC_RELEASE);
+    return true;
+  };
+  auto& to = port.limits;
+  const auto rate = limits.most[PS_LIMIT_RATE], opens = limits.most[PS_LIMIT_OPENS];
+  const auto cost =
+      rate == 0 ? 0.0L : 8.0L * kSecond * (1 << PS_RATE_SHIFT) / static_cast<long double>(rate);
+  if (store(to.byte_cost,
+            std::min<std::uint64_t>(PS_BYTE_COST_MOST, static_cast<std::uint64_t>(cost))))
+    for (auto& word : to.paid_until_ns) store(word, 0);
+  if (store(to.open_cost_ns, opens == 0 ? 0 : kSecond / std::min(opens, kSecond)))
+    store(to.opens_until_ns, 0);
+  store(to.connections, std::min<std::uint64_t>(limits.most[PS_LIMIT_CONNECTIONS], UINT32_MAX));
+  std::uint16_t limited = 0;
+  for (std::size_t kind = 0; kind < PS_LIMIT_KINDS; ++kind) {
+    store(to.profile[kind], limits.profile[kind]);
+    if (limits.most[kind] != 0) limited |= static_cast<std::uint16_t>(PS_LIMITED(kind));
+  }
+  store(port.limited, limited);
+}
+
 ps_config switch_config(const Tunables& tunables) {
   constexpr std::uint64_t kSecond = 1'000'000'000;
   ps_config config{};
@@ -183,20 +221,6 @@ std::span<const ReasonInfo> drop_reasons() {
 }
 std::span<const ReasonInfo> switch_counters() {
   return kCounters;
-}
-
-bool is_consumption(ps_drop_reason reason) {
-  switch (reason) {
-    case PS_DROP_NONE:
-    case PS_DROP_OWN_ADDRESS:
-    case PS_DROP_GROUP_MEMBERSHIP:
-    case PS_DROP_PUNTED:
-    case PS_DROP_ANSWERED:
-    case PS_DROP_FLOODED:
-      return true;
-    default:
-      return false;
-  }
 }
 
 }  // namespace penstock::host

@@ -2,6 +2,7 @@
 // here knows an offset. All padding is zero, because the kernel compares keys byte by byte.
 #pragma once
 
+#include <array>
 #include <cstring>
 #include <span>
 #include <string_view>
@@ -74,6 +75,21 @@ Result<Bytes> step_list(std::span<const ps_step> steps, std::uint16_t required);
 void store_policy(ps_port&, ps_direction, std::uint64_t policy);
 std::uint64_t load_policy(const ps_port&, ps_direction);
 
+// Limits of a port, put together from those of its services: of each kind the strictest, and whose
+// it is (the number in ps_step).
+struct StepLimits {
+  std::uint64_t bits_per_second = 0, connections = 0, connections_per_second = 0;  // 0: none
+};
+struct PortLimits {
+  std::array<std::uint64_t, PS_LIMIT_KINDS> most{};
+  std::array<std::uint32_t, PS_LIMIT_KINDS> profile{};
+  void add(const StepLimits&, std::uint32_t number);
+  bool operator==(const PortLimits&) const = default;
+};
+// Writes what differs. A bucket starts full when its limit changes; connections that are there
+// stay.
+void store_limits(ps_port&, const PortLimits&);
+
 // What the programs are told before loading.
 ps_config switch_config(const Tunables&);
 
@@ -85,6 +101,8 @@ std::span<const ReasonInfo> switch_counters();  // indexed by enum ps_counter
 
 // True for reasons that only say where a frame went (answered, punted, copied), not that something
 // is wrong.
-bool is_consumption(ps_drop_reason);
+inline bool is_consumption(ps_drop_reason reason) {
+  return ps_is_consumption(reason) != 0;
+}
 
 }  // namespace penstock::host

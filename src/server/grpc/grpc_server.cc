@@ -79,6 +79,7 @@ class System final : public v1::System::CallbackService {
   PENSTOCK_UNARY(Explain, ExplainRequest, ExplainResponse, explain)
   PENSTOCK_UNARY(Status, StatusRequest, StatusResponse, status)
   PENSTOCK_UNARY(Check, CheckRequest, CheckResponse, check)
+  PENSTOCK_UNARY(Counters, CountersRequest, CountersResponse, counters)
   PENSTOCK_UNARY(WhoAmI, WhoAmIRequest, WhoAmIResponse, who_am_i)
 
  private:

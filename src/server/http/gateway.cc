@@ -236,6 +236,15 @@ bool Gateway::special(const ExchangePtr& exchange) {
       api_.explain(exchange->from, request, Exchange::to<v1::ExplainResponse>(exchange));
     return true;
   }
+  if (is({"v1:counters"})) {
+    v1::CountersRequest request;
+    request.set_kind(exchange->text("kind"));
+    request.set_tenant(exchange->text("tenant"));
+    request.set_name(exchange->text("name"));
+    if (need("GET") && good(exchange->known({"kind", "tenant", "name"}, false)))
+      api_.counters(exchange->secret, request, Exchange::to<v1::CountersResponse>(exchange));
+    return true;
+  }
   if (is({"v1:status"})) {
     if (need("GET") && good(exchange->known({}, false)))
       api_.status(exchange->from, {}, Exchange::to<v1::StatusResponse>(exchange));
