@@ -44,6 +44,19 @@ const v1::VirtualSwitch* pick(const std::vector<v1::VirtualSwitch>& switches,
   return it == switches.end() ? &switches.front() : &*it;
 }
 
+// The host behind which a VM is, as seen from `here`, and the one where it may be as well. While it
+// changes over, packets go to where it will be: they would miss it at the old place, and what it
+// still says there is welcome. Empty: nobody to tell apart.
+std::pair<std::string, std::string> places_for(const v1::VirtualMachine& vm,
+                                               const std::string& here) {
+  const auto &from = host_of(vm), &to = target_of(vm);
+  if (to.empty()) return {from == here ? "" : from, ""};
+  if (from == here) return {to, ""};
+  if (to == here) return {from, ""};
+  if (vm.status().move().phase() == v1::VmMove::SWITCHING) return {to, from};
+  return {from, to};
+}
+
 }  // namespace
 
 std::vector<v1::VirtualSwitch> switches_of(const v1::Host& host) {
@@ -235,7 +248,7 @@ std::optional<Item> View::make_policy(const ProfilePlan& plan, const ItemRef& re
 std::optional<Item> View::instance_item(const v1::Host& host, const std::string& tenant,
                                         const std::string& name) const {
   const auto vm = snapshot_.find<v1::VirtualMachine>(tenant, name);
-  if (!vm || host_of(*vm) != host.metadata().name()) return {};
+  if (!vm || host_of(*vm).empty() || !has_place_on(*vm, host.metadata().name())) return {};
   v1::IntentItem item;
   item.set_key(fmt::format("50/vm/{}/{}", tenant, name));
   auto& out = *item.mutable_instance();
@@ -243,13 +256,14 @@ std::optional<Item> View::instance_item(const v1::Host& host, const std::string&
   out.set_name(name);
   out.set_driver(vm->spec().driver());
   out.set_running(true);
+  out.set_arriving(host_of(*vm) != host.metadata().name());
   for (const auto& nic : vm->spec().nics()) out.add_ports(nic.port_id());
   return finish(std::move(item));
 }
 
 std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
-  if (!found.nic || host_of(*found.vm) != host.metadata().name()) return {};
+  if (!found.nic || !has_place_on(*found.vm, host.metadata().name())) return {};
   v1::IntentItem item;
   item.set_key(fmt::format("60/port/{}", id));
   auto& port = *item.mutable_port();
@@ -267,12 +281,20 @@ std::optional<Item> View::port_item(const v1::Host& host, std::uint32_t id) {
 
 std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
-  if (!found.nic || host_of(*found.vm) == host.metadata().name()) return {};
+  if (!found.nic) return {};
+  const auto& here = host.metadata().name();
   const auto& tenant = found.vm->metadata().tenant();
-  if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name())) return {};
-  const auto there = snapshot_.find<v1::Host>(host_of(*found.vm));
-  const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
-  if (!uplink) return {};
+  if (!snapshot_.network_on_host(tenant, found.nic->network(), here)) return {};
+  // Where its packets go, and where it may speak from too. Its two hosts have it as a port and know
+  // the other one from here.
+  const auto [place, other] = places_for(*found.vm, here);
+  const auto vtep_of = [&](const std::string& name) -> std::string {
+    const auto there = name.empty() ? nullptr : snapshot_.find<v1::Host>(name);
+    const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
+    return uplink ? uplink->address() : "";
+  };
+  const auto vtep = vtep_of(place);
+  if (vtep.empty()) return {};
   const auto vni = static_cast<std::uint32_t>(found.network->spec().vni());
   v1::IntentItem item;
   item.set_key(fmt::format("70/nbr/{}/{}", vni, id));
@@ -281,7 +303,8 @@ std::optional<Item> View::neighbor_item(const v1::Host& host, std::uint32_t id) 
   out.set_vni(vni);
   out.set_mac(found.nic->mac());
   *out.mutable_addresses() = found.nic->addresses();
-  out.set_vtep(uplink->address());
+  out.set_vtep(vtep);
+  out.set_also_vtep(vtep_of(other));
   return finish(std::move(item));
 }
 

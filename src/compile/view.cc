@@ -78,7 +78,7 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
   for (const auto& [tenant, network] : networks) {
     out.push_back(ItemRef::network(tenant, network));
     for (const auto& other : snapshot_.hosts_of_network(tenant, network))
-      if (other != host_name)
+      if (other != host_name)  // with this host's own that move: they are on two
         for (const auto& nic : snapshot_.nics_of_network(tenant, network, other))
           out.push_back(ItemRef::neighbor(nic.port_id));
   }

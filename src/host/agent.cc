@@ -30,6 +30,10 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
   tracer_ =
       std::make_unique<Tracer>(runtime, kernel, intent_, *reconciler_,
                                [this](const v1::TraceReport& report) { session_->send(report); });
+  mover_ = std::make_unique<Mover>(
+      runtime, log, kernel, intent_, *reconciler_,
+      Mover::Answers{[this](v1::MoveReport report) { session_->send(std::move(report)); },
+                     [this](v1::FlowBatch batch) { session_->send(std::move(batch)); }});
 }
 
 Agent::~Agent() {
@@ -93,6 +97,8 @@ v1::Heartbeat Agent::heartbeat() const {
 
 void Agent::received(const v1::ServerMessage& message) {
   if (message.has_trace()) return tracer_->take(message.trace());
+  if (message.has_move()) return mover_->take(message.move());
+  if (message.has_flows()) return mover_->take(message.flows());
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:
@@ -111,6 +117,7 @@ void Agent::received(const v1::ServerMessage& message) {
   in_step_ = true;
   full_came_ = full_came_ || message.has_full();
   holding_ = false;
+  mover_->changed(acceptance.changed);
   persist_soon();
   carry_out(acceptance.changed);
 }

@@ -18,6 +18,7 @@
 #include "base/runtime.h"
 #include "host/flow_log.h"
 #include "host/intent.h"
+#include "host/mover.h"
 #include "host/reconciler.h"
 #include "host/session.h"
 #include "host/tracer.h"
@@ -75,6 +76,7 @@ class Agent {
   std::unique_ptr<Session> session_;
   std::unique_ptr<FlowLog> flow_log_;
   std::unique_ptr<Tracer> tracer_;
+  std::unique_ptr<Mover> mover_;
 
   bool holding_ = false;
   bool carried_out_ = false;  // everything was handed to the reconciler once

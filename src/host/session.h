@@ -33,6 +33,8 @@ class Session {
   void send(v1::Ack);
   void send(v1::FlowLog);
   void send(const v1::TraceReport&);
+  void send(v1::MoveReport);
+  void send(v1::FlowBatch);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

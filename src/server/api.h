@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "penstock/v1/api.pb.h"
 #include "server/handlers/context.h"
+#include "server/moves.h"
 #include "server/pages.h"
 #include "server/replays.h"
 #include "server/traces.h"
@@ -31,6 +32,7 @@ struct ApiParts {
   Watches& watches;
   Journal& journal;
   Traces& traces;
+  Moves& moves;
   const StepKinds& step_kinds;
 };
 
@@ -60,6 +62,8 @@ class Api {
                     Done<v1::ListCatalogResponse>);
   void enable(std::string secret, v1::EnableRequest, Done<v1::EnableResponse>);
   void disable(std::string secret, v1::DisableRequest, Done<v1::DisableResponse>);
+  // Machines
+  void move(std::string secret, v1::MoveRequest, Done<v1::MoveResponse>);
   // Definitions
   void add_to_draft(std::string secret, v1::AddToDraftRequest, Done<v1::PutResponse>);
   void submit(std::string secret, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);
@@ -93,6 +97,7 @@ class Api {
   void dry_run(std::shared_ptr<Call<Response>> call);
   Targets targets_of(const Answered&) const;
   v1::Object object_of(const Answered&, const Write&) const;
+  Duration deadline_of(const v1::WriteOptions&) const;
   void record(const Identity& who, const Write&, const Result<ItemOutcome>&);
 
   ApiParts parts_;

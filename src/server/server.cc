@@ -17,8 +17,9 @@ struct Server::Parts {
         waits(runtime, sessions),
         watches(runtime, engine, status, journal),
         traces(runtime, engine, sessions),
+        moves(runtime, log, engine, compiler, sessions, journal),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, traces,
-             step_kinds}) {}
+             moves, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -31,6 +32,7 @@ struct Server::Parts {
   Waits waits;
   Watches watches;
   Traces traces;
+  Moves moves;
   Api api;
 };
 
@@ -41,6 +43,7 @@ Server::Server(Runtime& runtime, Log& log, Store& store)
   parts.engine.on_published = [&parts](const Publication& publication) {
     parts.sessions.published(publication);
     parts.watches.published(publication);
+    parts.moves.published(publication);
   };
   parts.engine.on_settled = [&parts] {
     parts.sessions.settled();
@@ -49,10 +52,17 @@ Server::Server(Runtime& runtime, Log& log, Store& store)
   parts.sessions.on_trace = [&parts](const std::string& host, const v1::TraceReport& report) {
     parts.traces.reported(host, report);
   };
+  parts.sessions.on_move = [&parts](const std::string& host, const v1::MoveReport& report) {
+    parts.moves.reported(host, report);
+  };
+  parts.sessions.on_flows = [&parts](const std::string& host, const v1::FlowBatch& batch) {
+    parts.moves.flows(host, batch);
+  };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>& items) {
     parts.waits.progress(host);
     parts.watches.progress(host, items);
+    parts.moves.progress(host);
   };
 }
 Server::~Server() = default;
@@ -71,6 +81,7 @@ void Server::start(FirstSecret first_secret, std::move_only_function<void(Status
   parts_->engine.start([this, first_secret = std::move(first_secret),
                         done = std::move(done)](Status status) mutable {
     if (!status) return done(std::move(status));
+    parts_->moves.start();
     const auto& head = parts_->engine.head();
     parts_->log.info("inventory of revision {} loaded, epoch {}", head.revision(),
                      parts_->engine.epoch());

@@ -90,6 +90,12 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kTrace:
       if (session.host && on_trace) on_trace(session.host->name, message.trace());
       return;
+    case v1::HostMessage::kMove:
+      if (session.host && on_move) on_move(session.host->name, message.move());
+      return;
+    case v1::HostMessage::kFlows:
+      if (session.host && on_flows) on_flows(session.host->name, message.flows());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -429,18 +435,34 @@ bool HostSessions::in_step(std::string_view name) const {
   return host.view.in_step && host.in_flight.empty() && host.gathering.empty();
 }
 
-// --- traces
+// --- traces and moves: what is not a matter of intent
 
-bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
+bool HostSessions::send(std::string_view name, v1::ServerMessage message) {
   const auto found = hosts_.find(name);
   if (found == hosts_.end() || !found->second->session) return false;
   auto& host = *found->second;
-  v1::ServerMessage message;
   *message.mutable_position() = engine_.position();
   message.mutable_position()->set_revision(host.last_sent);
-  *message.mutable_trace() = order;
   host.session->channel->send(std::move(message));
   return true;
+}
+
+bool HostSessions::order(std::string_view host, const v1::TraceOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_trace() = order;
+  return send(host, std::move(message));
+}
+
+bool HostSessions::order(std::string_view host, const v1::MoveOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_move() = order;
+  return send(host, std::move(message));
+}
+
+bool HostSessions::order(std::string_view host, const v1::FlowBatch& batch) {
+  v1::ServerMessage message;
+  *message.mutable_flows() = batch;
+  return send(host, std::move(message));
 }
 
 // --- status

@@ -80,6 +80,11 @@ class HostSessions {
   // --- traces. False: the host has no session.
   bool order(std::string_view host, const v1::TraceOrder&);
   std::function<void(const std::string& host, const v1::TraceReport&)> on_trace;
+  // --- moves. False: the host has no session.
+  bool order(std::string_view host, const v1::MoveOrder&);
+  bool order(std::string_view host, const v1::FlowBatch&);
+  std::function<void(const std::string& host, const v1::MoveReport&)> on_move;
+  std::function<void(const std::string& host, const v1::FlowBatch&)> on_flows;
 
   // --- status
   const View* view(std::string_view host) const;  // nullptr: never heard of
@@ -99,6 +104,7 @@ class HostSessions {
   void flow_log(Session&, const v1::FlowLog&);
   void send_full(Host&, bool new_incarnation);
   void flush(Host&);
+  bool send(std::string_view host, v1::ServerMessage);
   void note(Host&, const std::string& key, std::int64_t revision);
   void detach(Session&, std::string_view why);
   void refuse(Session&, const Error&);

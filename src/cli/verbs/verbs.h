@@ -17,6 +17,8 @@ void add_wait_verb(Verbs&);
 void add_catalog_verb(Verbs&);
 void add_enable_verb(Verbs&);
 void add_disable_verb(Verbs&);
+void add_vm_verb(Verbs&);
+void add_host_verb(Verbs&);
 void add_explain_verb(Verbs&);
 void add_trace_verb(Verbs&);
 void add_status_verb(Verbs&);

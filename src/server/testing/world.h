@@ -78,7 +78,9 @@ class FakeHost final : public HostChannel {
 
   void send(v1::ServerMessage message) override {
     received.push_back(message);
-    if (message.has_heartbeat() || message.has_refused() || message.has_trace()) return;
+    if (message.has_heartbeat() || message.has_refused() || message.has_trace() ||
+        message.has_move() || message.has_flows())
+      return;
     position = message.position();
     if (message.has_full()) {
       holds = {};
