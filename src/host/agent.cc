@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "host/switch/switch_abi.h"
 
 namespace penstock::host {
@@ -97,8 +99,16 @@ v1::Heartbeat Agent::heartbeat() const {
 
 void Agent::received(const v1::ServerMessage& message) {
   if (message.has_trace()) return tracer_->take(message.trace());
-  if (message.has_move()) return mover_->take(message.move());
-  if (message.has_flows()) return mover_->take(message.flows());
+  if (message.has_move() || message.has_flows()) {
+    const auto at = position_of(message.position());
+    const auto& own = intent_.position();
+    if (at.incarnation != own.incarnation || at.epoch < own.epoch) {
+      last_refusal_ =
+          fmt::format("a step of a move at {}, this host is at {}", at.text(), own.text());
+      return log_.warning("refused {}", last_refusal_);
+    }
+    return message.has_move() ? mover_->take(message.move()) : mover_->take(message.flows());
+  }
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:

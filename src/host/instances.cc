@@ -167,7 +167,8 @@ void Instances::take(const std::string& driver_name, const InstanceSpec& spec, c
   instance.driver = driver_name;
   instance.working = true;
   expected_.erase(spec.id);
-  act(*driver->second,
+  act(
+      *driver->second,
       [this, id = spec.id](const InstanceInfo& info) {
         learn(instances_[id], info);
         return hooks_.devices_ready(info);
@@ -191,20 +192,22 @@ void Instances::take(const std::string& driver_name, const InstanceSpec& spec, c
 
 void Instances::arrive(const std::string& driver, const InstanceSpec& spec,
                        const std::string& handle, Hypervisor::Done done) {
-  take(driver, spec,
-       [&](Hypervisor& hypervisor, auto ready, auto finished) {
-         hypervisor.arrive(spec, handle, std::move(ready), std::move(finished));
-       },
-       std::move(done));
+  take(
+      driver, spec,
+      [&](Hypervisor& hypervisor, auto ready, auto finished) {
+        hypervisor.arrive(spec, handle, std::move(ready), std::move(finished));
+      },
+      std::move(done));
 }
 
 void Instances::take_back(const std::string& driver, const InstanceSpec& spec,
                           Hypervisor::Done done) {
-  take(driver, spec,
-       [&](Hypervisor& hypervisor, auto ready, auto finished) {
-         hypervisor.take_back(spec, std::move(ready), std::move(finished));
-       },
-       std::move(done));
+  take(
+      driver, spec,
+      [&](Hypervisor& hypervisor, auto ready, auto finished) {
+        hypervisor.take_back(spec, std::move(ready), std::move(finished));
+      },
+      std::move(done));
 }
 
 bool Instances::departed(const std::string& id) const {

@@ -85,9 +85,8 @@ void Mover::carry_out(const v1::MoveOrder& order) {
         finish(order, std::move(status), flows, {});
       });
     case v1::MoveOrder::RETURN:
-      return reconciler_.take_back(*instance, [this, order](Status status) {
-        finish(order, std::move(status), 0, {});
-      });
+      return reconciler_.take_back(
+          *instance, [this, order](Status status) { finish(order, std::move(status), 0, {}); });
     default:
       return finish(order, fail(Code::kUnimplemented, "this host does not know the step"), 0, {});
   }

@@ -230,8 +230,8 @@ Duration Api::deadline_of(const v1::WriteOptions& options) const {
   using std::chrono::nanoseconds;
   if (!options.has_deadline())
     return std::chrono::milliseconds(parts_.runtime.tunables().api_wait_default_ms);
-  return std::clamp(nanoseconds(std::chrono::seconds(std::clamp<std::int64_t>(
-                        options.deadline().seconds(), 0, 3600))) +
+  return std::clamp(nanoseconds(std::chrono::seconds(
+                        std::clamp<std::int64_t>(options.deadline().seconds(), 0, 3600))) +
                         nanoseconds(options.deadline().nanos()),
                     nanoseconds(0), nanoseconds(std::chrono::hours(1)));
 }

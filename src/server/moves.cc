@@ -24,8 +24,8 @@ std::string how_many(std::int64_t n, std::string_view what) {
 
 }  // namespace
 
-Moves::Moves(Runtime& runtime, Log& log, Engine& engine, Compiler& compiler,
-             HostSessions& sessions, Journal& journal)
+Moves::Moves(Runtime& runtime, Log& log, Engine& engine, Compiler& compiler, HostSessions& sessions,
+             Journal& journal)
     : runtime_(runtime),
       log_(log),
       engine_(engine),
@@ -56,10 +56,10 @@ Status Moves::may_take(const Snapshot& snapshot, const v1::VirtualMachine& vm,
     return no("has no session with the server", fmt::format("penstock explain host {}", name));
   const auto* here = sessions_.view(host_of(vm));
   if (!here || !here->connected)
-    return fail(Code::kFailedPrecondition,
-                fmt::format("host {}, where the VM is, has no session with the server",
-                            host_of(vm)),
-                "set spec.placement.host: the VM is started anew there");
+    return fail(
+        Code::kFailedPrecondition,
+        fmt::format("host {}, where the VM is, has no session with the server", host_of(vm)),
+        "set spec.placement.host: the VM is started anew there");
   const auto& drivers = there->hello.drivers();
   const auto& driver = vm.spec().driver();
   if (!driver.empty() && std::ranges::find(drivers, driver) == drivers.end())
@@ -91,8 +91,7 @@ Result<Planned> Moves::plan(const PlanContext& context, const v1::MoveRequest& r
   if (!context.who.administrator())
     return fail(Code::kPermissionDenied, "moving VMs between hosts is for administrators",
                 "see your roles: penstock auth whoami");
-  const auto key =
-      PENSTOCK_TRY(parse_key("VirtualMachine", request.tenant(), request.name()));
+  const auto key = PENSTOCK_TRY(parse_key("VirtualMachine", request.tenant(), request.name()));
   const auto vm = context.snapshot.find<v1::VirtualMachine>(key.tenant, key.name);
   if (!vm) return not_found(key);
   write.key = key;
@@ -112,11 +111,11 @@ Result<Planned> Moves::plan(const PlanContext& context, const v1::MoveRequest& r
   if (const auto& under_way = target_of(*vm); !under_way.empty()) {
     const bool back = vm->status().move().phase() == v1::VmMove::RETURNING;
     if (!back && (to.empty() || to == under_way)) return Planned{};
-    return fail(Code::kConflict,
-                fmt::format("{} is {} {}", key.describe(),
-                            back ? "being taken back from its move to" : "on its way to",
-                            under_way),
-                "try again when that is over");
+    return fail(
+        Code::kConflict,
+        fmt::format("{} is {} {}", key.describe(),
+                    back ? "being taken back from its move to" : "on its way to", under_way),
+        "try again when that is over");
   }
   if (to == host_of(*vm)) return Planned{};
   if (vm->spec().nics().empty())
@@ -209,19 +208,17 @@ void Moves::end(const ObjectKey& key, const Publication& publication) {
   outcome.moved = now && host_of(*now) == run.to;
   outcome.flows = run.flows;
   outcome.pause = run.runs_since - run.silent_since;
-  outcome.why = !now                    ? "it was deleted"
-                : host_of(*now).empty() ? "it was stopped"
-                                        : run.why;
+  outcome.why = !now ? "it was deleted" : host_of(*now).empty() ? "it was stopped" : run.why;
   const auto revision = publication.after.revision();
   if (outcome.moved) {
-    const auto text = fmt::format(
-        "{} went along; it was silent for at most {} ms", how_many(run.flows, "flow"),
-        std::chrono::duration_cast<std::chrono::milliseconds>(outcome.pause).count());
+    const auto text =
+        fmt::format("{} went along; it was silent for at most {} ms", how_many(run.flows, "flow"),
+                    std::chrono::duration_cast<std::chrono::milliseconds>(outcome.pause).count());
     journal_.event(v1::Event::NORMAL, "Moved", key, "it runs on another host; " + text,
                    "controller", revision);
     journal_.event(v1::Event::NORMAL, "Moved", ObjectKey::of<v1::Host>("", run.to),
-                   fmt::format("{} came from {}; {}", key.describe(), run.from, text),
-                   "controller", revision);
+                   fmt::format("{} came from {}; {}", key.describe(), run.from, text), "controller",
+                   revision);
   } else if (now) {
     journal_.event(v1::Event::WARNING, "MoveTakenBack", key, "it stays on its host", "controller",
                    revision);
@@ -289,6 +286,15 @@ void Moves::look_at(Run& run, const std::string& host) {
   if (!own && !ready(host)) {
     const auto* view = sessions_.view(host);
     if (view && view->connected) return;  // it has just come, and will say
+    // Not heard of since the server started: after a restart hosts need a moment to come back.
+    const auto& tunables = runtime_.tunables();
+    const Duration left = run.deadline - runtime_.now() +
+                          std::chrono::milliseconds(tunables.session_lost_ms) -
+                          std::chrono::milliseconds(tunables.move_deadline_ms);
+    if (!view && left > Duration(0)) {
+      runtime_.after(left, [this, key = run.vm] { advance_soon(key); });
+      return;
+    }
     run.away.insert(host);
     run.open.erase(found);
     return;
@@ -368,8 +374,8 @@ void Moves::advance(Run& run) {
   // Before the new host was told to take it, the VM can be taken back whatever became of the order
   // to let it go. Afterwards only the new host knows.
   if (late && !run.may_be_there)
-    return give_up(run, fmt::format("no answer of {} before the deadline",
-                                    run.departed ? run.to : run.from));
+    return give_up(
+        run, fmt::format("no answer of {} before the deadline", run.departed ? run.to : run.from));
   if (run.asked == 0) switch_over(run);
 }
 

@@ -18,9 +18,9 @@ struct MovesTest : ::testing::Test {
                 return tunables;
               }()};
   std::map<std::string, std::size_t> seen;
-  std::vector<std::string> log;      // "h1 DEPART"
-  std::set<std::string> failing;     // "h2 ARRIVE": answered with an error
-  std::set<std::string> silent;      // not answered
+  std::vector<std::string> log;   // "h1 DEPART"
+  std::set<std::string> failing;  // "h2 ARRIVE": answered with an error
+  std::set<std::string> silent;   // not answered
   std::map<std::string, std::string> handles;
 
   void SetUp() override {
@@ -123,9 +123,8 @@ TEST_F(MovesTest, EveryHostKnowsBothPlacesBeforeTheVmLeaves) {
   EXPECT_NE(item("h2", "60/port/" + port()), "");
   EXPECT_NE(item("h2", neighbor_key()).find("vtep: \"192.0.2.1\""), std::string::npos);
   EXPECT_NE(item("h1", neighbor_key()).find("vtep: \"192.0.2.2\""), std::string::npos);
-  EXPECT_NE(
-      item("h3", neighbor_key()).find("vtep: \"192.0.2.1\" also_vtep: \"192.0.2.2\""),
-      std::string::npos)
+  EXPECT_NE(item("h3", neighbor_key()).find("vtep: \"192.0.2.1\" also_vtep: \"192.0.2.2\""),
+            std::string::npos)
       << item("h3", neighbor_key());
   EXPECT_EQ(vm().status().state(), "moving");
   EXPECT_EQ(vm().status().move().phase(), v1::VmMove::PREPARING);
@@ -133,9 +132,8 @@ TEST_F(MovesTest, EveryHostKnowsBothPlacesBeforeTheVmLeaves) {
   world.hosts["h3"]->ack();
   run(100ms);
   EXPECT_EQ(vm().status().move().phase(), v1::VmMove::SWITCHING);
-  EXPECT_NE(
-      item("h3", neighbor_key()).find("vtep: \"192.0.2.2\" also_vtep: \"192.0.2.1\""),
-      std::string::npos)
+  EXPECT_NE(item("h3", neighbor_key()).find("vtep: \"192.0.2.2\" also_vtep: \"192.0.2.1\""),
+            std::string::npos)
       << item("h3", neighbor_key());
 }
 
@@ -278,8 +276,9 @@ TEST_F(MovesTest, ChangesUnderAMoveWaitOrEndIt) {
   ASSERT_TRUE(move("h2"));
   EXPECT_EQ(move("h3").error().code, Code::kConflict);
   const auto put = [&](const std::string& spec, const std::string& labels) {
-    return world.put(R"({"kind":"VirtualMachine","metadata":{"name":"web-1","tenant":"acme","labels":)" +
-                     labels + R"(},"spec":)" + spec + "}");
+    return world.put(
+        R"({"kind":"VirtualMachine","metadata":{"name":"web-1","tenant":"acme","labels":)" +
+        labels + R"(},"spec":)" + spec + "}");
   };
   const std::string same =
       R"({"nics":[{"name":"eth0","network":"blue"}],"placement":{"host":"h1"}})";

@@ -42,12 +42,13 @@ Result<Exit> restart_there(Invocation& inv, const ObjectRef& vm, const Options& 
   const Json patch = {{"spec", {{"placement", {{"host", options.to}}}}}};
   const Json answer = PENSTOCK_TRY(api.patch(vm.location(), patch, write));
   const bool changed = at(answer, "outcome", "change") != "UNCHANGED";
-  inv.console().line(fmt::format(
-      "{}: {}", vm.full_name(),
-      !changed ? "its place is " + options.to + " already"
-               : fmt::format("{} on {}", write.dry_run ? "would be ended and started anew"
-                                                       : "ended, and started anew",
-                             options.to)));
+  inv.console().line(fmt::format("{}: {}", vm.full_name(),
+                                 !changed
+                                     ? "its place is " + options.to + " already"
+                                     : fmt::format("{} on {}",
+                                                   write.dry_run ? "would be ended and started anew"
+                                                                 : "ended, and started anew",
+                                                   options.to)));
   return print_outcome(inv.console(), at(answer, "outcome"), write.wait_applied,
                        "penstock explain " + vm.text());
 }
@@ -109,8 +110,8 @@ Result<Exit> move(Invocation& inv, const Options& options) {
   if (!write) return inv.usage(write.error(), kTry);
   if (options.restart && options.to.empty())
     return inv.usage("--restart needs --to", "penstock vm move web-1 --to h2 --restart");
-  const auto vm = parse_name(kind_of<v1::VirtualMachine>(), options.name,
-                             PENSTOCK_TRY(inv.settings())->tenant);
+  const auto vm =
+      parse_name(kind_of<v1::VirtualMachine>(), options.name, PENSTOCK_TRY(inv.settings())->tenant);
   if (!vm) return inv.usage(vm.error(), kTry);
   if (options.restart) return restart_there(inv, *vm, options, *write);
   return move_one(inv, *vm, options.to, *write);
@@ -127,8 +128,8 @@ Result<Exit> drain(Invocation& inv, const Options& options) {
   WriteOptions quick = *write;
   quick.wait_applied = false;
   PENSTOCK_TRY(api.patch(host.location(), cordon, quick));
-  inv.console().line(fmt::format("host {}: {}cordoned", options.name,
-                                 write->dry_run ? "would be " : ""));
+  inv.console().line(
+      fmt::format("host {}: {}cordoned", options.name, write->dry_run ? "would be " : ""));
   int moved = 0, stayed = 0;
   for (const auto& object : PENSTOCK_TRY(api.list({"vms", "", ""}, ""))) {
     if (text_at(at(object, "status", "host")) != options.name) continue;
@@ -149,11 +150,11 @@ void add_vm_verb(Verbs& verbs) {
   Verb& group = verbs.add("vm", "move VMs between hosts", {std::string(kTry)});
   group.app->require_subcommand(1);
   auto options = std::make_shared<Options>();
-  Verb& verb = verbs.add(
-      "move", "move a running VM to another host; its connections and services go along",
-      {std::string(kTry), "penstock vm move acme/web-1 --wait --deadline 30s",
-       "penstock vm move web-1 --to h2 --restart"},
-      group.app);
+  Verb& verb =
+      verbs.add("move", "move a running VM to another host; its connections and services go along",
+                {std::string(kTry), "penstock vm move acme/web-1 --wait --deadline 30s",
+                 "penstock vm move web-1 --to h2 --restart"},
+                group.app);
   verb.app->add_option("vm", options->name, "NAME or TENANT/NAME")->required();
   verb.app->add_option("--to", options->to, "host; else any that fits its placement");
   verb.app->add_flag("--restart", options->restart,

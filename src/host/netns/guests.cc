@@ -123,9 +123,13 @@ auto Guests::holder(const std::string& id, const std::vector<LinkInfo>& host_lin
   for (const auto& nic : inside) {
     if (nic.kind != "veth") continue;
     has_nic = true;
-    for (const auto& outer : host_links)
-      if (is_outer_end(outer) && outer.peer == nic.ifindex && nic.peer == outer.ifindex)
+    for (const auto& outer : host_links) {
+      // Numbers alone say nothing: every namespace counts from 1, and another host's do as ours.
+      const auto device = parse_device_alias(outer.alias);
+      const bool its = device ? device->instance == id : outer.alias.empty();
+      if (is_outer_end(outer) && its && outer.peer == nic.ifindex && nic.peer == outer.ifindex)
         return Holder::kUs;
+    }
   }
   return has_nic ? Holder::kOther : Holder::kUs;
 }

@@ -134,8 +134,9 @@ void NetnsHypervisor::depart(const std::string& id, std::function<void()> silent
                    [=](Status silenced) {
                      if (!silenced) return handed(std::unexpected(std::move(silenced).error()));
                      silent();
-                     impl->off_strand([id](Guests& guests) { return guests.let_go(id); },
-                                      [=](Result<std::string> handle) { handed(std::move(handle)); });
+                     impl->off_strand(
+                         [id](Guests& guests) { return guests.let_go(id); },
+                         [=](Result<std::string> handle) { handed(std::move(handle)); });
                    });
 }
 

@@ -91,29 +91,28 @@ void FakeHypervisor::ensure_instance(const InstanceSpec& spec,
 }
 
 void FakeHypervisor::depart(const std::string& id, std::function<void()> silent, Handed handed) {
-  runtime_.after(machines_.work_time, [this, id, silent = std::move(silent),
-                                       handed = std::move(handed)] {
-    const auto found = machines_.machines.find(id);
-    if (found == machines_.machines.end() || !found->second.spec.running || !machines_.transit)
-      return handed(fail(Code::kFailedPrecondition, id + " does not run here"));
-    auto& machine = found->second;
-    if (!machine.departed) {
-      machine.sending = false;
-      silent();
-      for (const auto& [port, ifindex] : machine.devices) machines_.kernel.remove_link(ifindex);
-      machine.devices.clear();
-      machine.departed = true;
-      machines_.transit->guests[machine.guest] = {id, &machines_};
-      machines_.transit->holders.erase(machine.guest);
-      if (machines_.after_change) machines_.after_change();
-    }
-    handed(std::to_string(machine.guest));
-  });
+  runtime_.after(
+      machines_.work_time, [this, id, silent = std::move(silent), handed = std::move(handed)] {
+        const auto found = machines_.machines.find(id);
+        if (found == machines_.machines.end() || !found->second.spec.running || !machines_.transit)
+          return handed(fail(Code::kFailedPrecondition, id + " does not run here"));
+        auto& machine = found->second;
+        if (!machine.departed) {
+          machine.sending = false;
+          silent();
+          for (const auto& [port, ifindex] : machine.devices) machines_.kernel.remove_link(ifindex);
+          machine.devices.clear();
+          machine.departed = true;
+          machines_.transit->guests[machine.guest] = {id, &machines_};
+          machines_.transit->holders.erase(machine.guest);
+          if (machines_.after_change) machines_.after_change();
+        }
+        handed(std::to_string(machine.guest));
+      });
 }
 
-Status FakeHypervisor::arrive_now(
-    const InstanceSpec& spec, const std::string& handle,
-    const std::function<Status(const InstanceInfo&)>& devices_ready) {
+Status FakeHypervisor::arrive_now(const InstanceSpec& spec, const std::string& handle,
+                                  const std::function<Status(const InstanceInfo&)>& devices_ready) {
   if (machines_.broken.contains(spec.id) || !machines_.transit)
     return fail(Code::kInternal, fmt::format("{}: this host cannot take it", spec.id));
   auto& transit = *machines_.transit;
