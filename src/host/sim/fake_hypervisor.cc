@@ -18,6 +18,7 @@ void FakeMachines::kill(const std::string& id) {
   if (found == machines.end()) return;
   for (const auto& [port, ifindex] : found->second.devices) kernel.remove_link(ifindex);
   if (transit && !found->second.departed) transit->holders.erase(found->second.guest);
+  if (transit) transit->guests.erase(found->second.guest);
   machines.erase(found);
   if (changed) changed();
 }
