@@ -290,6 +290,38 @@ SEC("syscall") int sweep(struct ps_sweep* sweep) {
   return 0;
 }
 
+// Puts a flow entry in that came from another host, and counts it for its port. Run by user space,
+// while the port forwards nothing.
+SEC("syscall") int place(struct ps_place* place) {
+  struct ps_place local = *place;
+  __u32 slot = local.flow.slot;
+  const __u32 port_id = local.key.port_id;
+  const int outside = local.flow.flags & PS_FLOW_FROM_OUTSIDE;
+  const struct ps_flow* known = bpf_map_lookup_elem(&ps_flows, &local.key);
+  place->outcome = known ? PS_PLACED_AGAIN : PS_PLACED;
+  if (known) ps_quota_return(known->slot, port_id, known->flags);
+  struct ps_port_flows* held = ps_held_at(&slot);
+  if (!held) {
+    place->outcome = PS_PLACE_NO_ROOM;
+    return 0;
+  }
+  if (held->port_id != port_id) {
+    held->port_id = port_id;
+    held->entries = 0;
+    held->outside = 0;
+  }
+  if (!known && held->entries >= ps_config.port_flow_quota) {
+    place->outcome = PS_PLACE_NO_ROOM;
+    return 0;
+  }
+  __sync_fetch_and_add(&held->entries, 1);
+  if (outside) __sync_fetch_and_add(&held->outside, 1);
+  if (!bpf_map_update_elem(&ps_flows, &local.key, &local.flow, BPF_ANY)) return 0;
+  ps_quota_return(slot, port_id, local.flow.flags);
+  place->outcome = PS_PLACE_NO_ROOM;
+  return 0;
+}
+
 // Does nothing: what a run costs at least, for measurements.
 SEC("tc") int empty(struct __sk_buff* skb) {
   return TC_ACT_OK;

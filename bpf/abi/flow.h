@@ -114,4 +114,14 @@ struct ps_sweep {
 };
 PS_CHECK_SIZE(ps_sweep, 24);
 
+// What one run of the program `place` puts into the table: an entry that came with its VM from
+// another host. `flow.slot` is the port's here. An entry of the same key gives way.
+struct ps_place {
+  struct ps_flow flow;
+  struct ps_flow_key key;
+  __u32 outcome;  // out: enum ps_place_outcome
+};
+PS_CHECK_SIZE(ps_place, 176);
+enum ps_place_outcome { PS_PLACED = 1, PS_PLACED_AGAIN = 2, PS_PLACE_NO_ROOM = 3 };
+
 #endif

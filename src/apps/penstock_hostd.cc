@@ -23,6 +23,7 @@
 #include "host/control/linux/control_socket.h"
 #include "host/explain.h"
 #include "host/grpc/grpc_host_link.h"
+#include "host/hostport/hostport_hypervisor.h"
 #include "host/linux/guest_service.h"
 #include "host/linux/linux_kernel.h"
 #include "host/linux/ring_reader.h"
@@ -157,12 +158,14 @@ int run(const Options& options) {
 
   std::unique_ptr<LinuxKernel> kernel;
   std::unique_ptr<NetnsHypervisor> netns;
+  std::unique_ptr<HostPortHypervisor> host_ports;
   std::unique_ptr<GuestService> guests;
   const auto opened = [&]() -> Status {
     auto links = PENSTOCK_TRY(LinkNetlink::open(runtime, log));
     auto programs = PENSTOCK_TRY(Switch::open({.directory = pins(options)}, tunables, log));
     kernel = std::make_unique<LinuxKernel>(runtime, log, std::move(links), std::move(programs));
     netns = PENSTOCK_TRY(NetnsHypervisor::open(runtime, log, options.run));
+    host_ports = PENSTOCK_TRY(HostPortHypervisor::open(runtime, log));
     guests = PENSTOCK_TRY(GuestService::open(runtime, log, kernel->programs()));
     return {};
   }();
@@ -172,7 +175,8 @@ int run(const Options& options) {
   GrpcHostLink link(runtime, options.server, *token);
   utsname system{};
   ::uname(&system);
-  Agent agent(runtime, log, *kernel, {{"netns", netns.get()}}, files, link,
+  Agent agent(runtime, log, *kernel, {{"host", host_ports.get()}, {"netns", netns.get()}}, files,
+              link,
               {.name = options.name,
                .state_dir = options.state,
                .version = std::string(kVersion),

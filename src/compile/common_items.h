@@ -19,6 +19,8 @@ namespace penstock {
 struct Neighborhood {
   struct Member {
     std::string host;
+    bool moves = false;  // its hosts and the others see it in different places
+    std::uint32_t port = 0;
     ItemPtr item;
   };
   std::string key;              // prefix of its items' keys

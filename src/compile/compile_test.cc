@@ -50,6 +50,57 @@ void expect_golden(const std::string& name, const std::string& got) {
   FAIL() << path << " differs from " << fresh;
 }
 
+// Through every phase of a move, and out of each of them: what hosts are told equals what they
+// would be told anew.
+TEST_F(CompileTest, AMoveIsCompiledAlikeStepByStepAndAnew) {
+  put(R"({"kind": "Host", "metadata": {"name": "h3"}, "spec": {"uplinks": [{"name": "uplink0", "device": "eth0", "address": "203.0.113.13"}]}}
+---
+{"kind": "VirtualMachine", "metadata": {"tenant": "acme", "name": "third"}, "spec": {"nics": [{"name": "eth0", "network": "net-blue"}], "placement": {"host": "h3"}}}
+---
+{"kind": "Enablement", "metadata": {"tenant": "acme", "name": "web-fw"}, "spec": {"profile": "office-firewall", "pool": "web"}})");
+  auto now = world_.now();
+  const auto step = [&](const std::string& host, const std::string& to, v1::VmMove::Phase phase) {
+    auto vm = std::make_shared<v1::VirtualMachine>(*now.find<v1::VirtualMachine>("acme", "web-1"));
+    vm->mutable_status()->set_host(host);
+    vm->mutable_status()->clear_move();
+    if (!to.empty()) {
+      vm->mutable_status()->mutable_move()->set_to(to);
+      vm->mutable_status()->mutable_move()->set_phase(phase);
+    }
+    const std::vector edits{Edit::put(vm)};
+    const auto next = now.with(edits, now.revision() + 1);
+    const auto changes = compiler_.changes(now, next, edits);
+    for (const auto* name : {"h1", "h2", "h3"}) {
+      auto intent = compiler_.compile(now, name);
+      if (const auto found = changes.find(name); found != changes.end())
+        found->second.apply_to(intent);
+      EXPECT_EQ(text(intent), text(compiler_.compile(next, name)))
+          << name << ": " << host << " -> " << to << " " << phase;
+    }
+    EXPECT_EQ(next.nics_of_network("acme", "net-blue").size(),
+              now.nics_of_network("acme", "net-blue").size());
+    now = next;
+  };
+  using Move = v1::VmMove;
+  step("h1", "h2", Move::PREPARING);
+  const auto items = compiler_.compile(now, "h2").items;
+  const auto vm = now.find<v1::VirtualMachine>("acme", "web-1");
+  const auto port = "60/port/" + std::to_string(vm->spec().nics(0).port_id());
+  ASSERT_TRUE(items.contains(port));
+  EXPECT_EQ(parse_item(*items.at(port)).port().steps_size(), 1) << "with its services";
+  EXPECT_TRUE(parse_item(*items.at("50/vm/acme/web-1")).instance().arriving());
+  step("h1", "h2", Move::SWITCHING);
+  step("h2", "", {});
+  step("h2", "h1", Move::PREPARING);
+  step("h2", "", {});
+  step("h2", "h3", Move::PREPARING);
+  step("h2", "h3", Move::SWITCHING);
+  step("h2", "h3", Move::RETURNING);
+  step("h2", "", {});
+  step("h2", "h1", Move::PREPARING);
+  step("", "", {});
+}
+
 TEST_F(CompileTest, Figure1MatchesItsGoldenFiles) {
   put(R"({"kind": "Enablement", "metadata": {"tenant": "acme", "name": "web-fw"}, "spec": {"profile": "office-firewall", "level": "strict", "pool": "web"}}
 ---

@@ -128,9 +128,10 @@ class Collector {
   void ports(const std::string& tenant, const std::string& name, const std::string& nic_name = {}) {
     const auto vm = view_.snapshot().find<v1::VirtualMachine>(tenant, name);
     if (!vm) return;
-    for (const auto& nic : vm->spec().nics())
-      if (nic_name.empty() || nic.name() == nic_name)
-        add(host_of(*vm), ItemRef::port_of(nic.port_id()));
+    for (const auto& host : places_of(*vm))
+      for (const auto& nic : vm->spec().nics())
+        if (nic_name.empty() || nic.name() == nic_name)
+          add(host, ItemRef::port_of(nic.port_id()));
   }
   void network_ports(const std::string& tenant, const std::string& network) {
     for (const auto& host : view_.snapshot().hosts_of_network(tenant, network))
@@ -179,7 +180,8 @@ ItemsByHost Compiler::items_of(const Snapshot& snapshot, const ObjectKey& key) {
   const auto* type = key.kind->descriptor;
   if (type == v1::VirtualMachine::descriptor()) {
     if (const auto vm = snapshot.find<v1::VirtualMachine>(key.tenant, key.name))
-      collect.add(host_of(*vm), ItemRef::instance(key.tenant, key.name));
+      for (const auto& host : places_of(*vm))
+        collect.add(host, ItemRef::instance(key.tenant, key.name));
     collect.ports(key.tenant, key.name);
   } else if (type == v1::Enablement::descriptor()) {
     if (const auto e = snapshot.find<v1::Enablement>(key.tenant, key.name); e && in_force(*e))

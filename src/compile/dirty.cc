@@ -92,31 +92,32 @@ class Marker {
     const auto n = now().find<v1::VirtualMachine>(tenant, name);
     const auto o = same_vms_ ? nullptr : old().find<v1::VirtualMachine>(tenant, name);
     for (const auto& vm : {n, n == o ? nullptr : o}) {
-      if (!vm || host_of(*vm).empty()) continue;
-      for (const auto& nic : vm->spec().nics())
-        if (nic_name.empty() || nic.name() == nic_name)
-          mark(host_of(*vm), ItemRef::port_of(nic.port_id()));
+      if (!vm) continue;
+      for (const auto& host : places_of(*vm))
+        for (const auto& nic : vm->spec().nics())
+          if (nic_name.empty() || nic.name() == nic_name)
+            mark(host, ItemRef::port_of(nic.port_id()));
     }
   }
 
   void vm(const VmPtr& o, const VmPtr& n) {
     const auto& metadata = (o ? o : n)->metadata();
     const auto& tenant = metadata.tenant();
-    const std::string from = o ? host_of(*o) : "", to = n ? host_of(*n) : "";
+    const auto was = o ? places_of(*o) : Names(), is = n ? places_of(*n) : Names();
     std::set<std::string> networks;
     for (const auto& v : {o, n}) {
       if (!v) continue;
-      mark(host_of(*v), ItemRef::instance(tenant, metadata.name()));
-      for (const auto& nic : v->spec().nics()) {
-        mark(host_of(*v), ItemRef::port_of(nic.port_id()));
-        networks.insert(nic.network());
+      for (const auto& nic : v->spec().nics()) networks.insert(nic.network());
+      for (const auto& host : places_of(*v)) {
+        mark(host, ItemRef::instance(tenant, metadata.name()));
+        for (const auto& nic : v->spec().nics()) mark(host, ItemRef::port_of(nic.port_id()));
       }
     }
-    const bool nics_changed = !o || !n || from != to || !same_nics(*o, *n);
-    if (nics_changed)
+    const bool nics_changed = !o || !n || was != is || !same_nics(*o, *n);
+    if (nics_changed || o->status().move().phase() != n->status().move().phase())
       for (const auto& network : networks) vm_in_network(o, n, tenant, network);
-    for (const auto& host : {from, to})
-      if (!host.empty() && old().tenant_on_host(tenant, host) != now().tenant_on_host(tenant, host))
+    for (const auto& host : join(was, is))
+      if (old().tenant_on_host(tenant, host) != now().tenant_on_host(tenant, host))
         tenant_comes_or_goes(tenant, host);
     vm_in_groups(o, n, nics_changed);
   }
@@ -134,14 +135,15 @@ class Marker {
       for (const auto& nic : v->spec().nics())
         if (nic.network() == network)
           for (const auto& host : hosts) mark(host, ItemRef::neighbor(nic.port_id()));
-      const auto& host = host_of(*v);
-      if (host.empty() || old().network_on_host(tenant, network, host) ==
-                              now().network_on_host(tenant, network, host))
-        continue;
-      mark(host, ItemRef::network(tenant, network));
-      for (const auto* snapshot : {&old(), &now()})
-        for (const auto& nic : snapshot->nics_of_network(tenant, network))
-          mark(host, ItemRef::neighbor(nic.port_id));
+      for (const auto& host : places_of(*v)) {
+        if (old().network_on_host(tenant, network, host) ==
+            now().network_on_host(tenant, network, host))
+          continue;
+        mark(host, ItemRef::network(tenant, network));
+        for (const auto* snapshot : {&old(), &now()})
+          for (const auto& nic : snapshot->nics_of_network(tenant, network))
+            mark(host, ItemRef::neighbor(nic.port_id));
+      }
     }
   }
 

@@ -39,6 +39,19 @@ const v1::VirtualSwitch* pick(const std::vector<v1::VirtualSwitch>& switches,
   return it == switches.end() ? &switches.front() : &*it;
 }
 
+// The host behind which a VM is, as seen from `here`, and the one where it may be as well. While it
+// changes over, packets go to where it will be: they would miss it at the old place, and what it
+// still says there is welcome. Empty: nobody to tell apart.
+std::pair<std::string, std::string> places_for(const v1::VirtualMachine& vm,
+                                               const std::string& here) {
+  const auto &from = host_of(vm), &to = target_of(vm);
+  if (to.empty()) return {from == here ? "" : from, ""};
+  if (from == here) return {to, ""};
+  if (to == here) return {from, ""};
+  if (vm.status().move().phase() == v1::VmMove::SWITCHING) return {to, from};
+  return {from, to};
+}
+
 }  // namespace
 
 std::vector<v1::VirtualSwitch> switches_of(const v1::Host& host) {
@@ -231,7 +244,7 @@ ItemPtr View::make_policy(const ProfilePlan& plan, const ItemRef& ref) const {
 ItemPtr View::instance_item(const v1::Host& host, const std::string& tenant,
                             const std::string& name) const {
   const auto vm = snapshot_.find<v1::VirtualMachine>(tenant, name);
-  if (!vm || host_of(*vm) != host.metadata().name()) return {};
+  if (!vm || host_of(*vm).empty() || !has_place_on(*vm, host.metadata().name())) return {};
   v1::IntentItem item;
   item.set_key(fmt::format("50/vm/{}/{}", tenant, name));
   auto& out = *item.mutable_instance();
@@ -239,13 +252,14 @@ ItemPtr View::instance_item(const v1::Host& host, const std::string& tenant,
   out.set_name(name);
   out.set_driver(vm->spec().driver());
   out.set_running(true);
+  out.set_arriving(host_of(*vm) != host.metadata().name());
   for (const auto& nic : vm->spec().nics()) out.add_ports(nic.port_id());
   return make_item(std::move(item));
 }
 
 ItemPtr View::port_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
-  if (!found.nic || host_of(*found.vm) != host.metadata().name()) return {};
+  if (!found.nic || !has_place_on(*found.vm, host.metadata().name())) return {};
   v1::IntentItem item;
   item.set_key(fmt::format("60/port/{}", id));
   auto& port = *item.mutable_port();
@@ -263,26 +277,33 @@ ItemPtr View::port_item(const v1::Host& host, std::uint32_t id) {
 
 ItemPtr View::neighbor_item(const v1::Host& host, std::uint32_t id) {
   const auto found = find_nic(id);
-  if (!found.nic || host_of(*found.vm) == host.metadata().name()) return nullptr;
+  if (!found.nic) return nullptr;
+  const auto& here = host.metadata().name();
   const auto& tenant = found.vm->metadata().tenant();
-  if (!snapshot_.network_on_host(tenant, found.nic->network(), host.metadata().name()))
-    return nullptr;
-  return shared_neighbor(found);
+  if (!snapshot_.network_on_host(tenant, found.nic->network(), here)) return nullptr;
+  if (!target_of(*found.vm).empty()) return make_neighbor(found, here);
+  return host_of(*found.vm) == here ? nullptr : shared_neighbor(found);
 }
 
 ItemPtr View::shared_neighbor(const RunningNic& found) {
   const auto id = found.nic->port_id();
   if (const auto* known = common_.neighbors.find(id)) return *known;
-  auto item = make_neighbor(found);
+  auto item = make_neighbor(found, "");
   common_.neighbors = common_.neighbors.set(id, item);
   return item;
 }
 
-// nullptr: its host has no uplink.
-ItemPtr View::make_neighbor(const RunningNic& found) const {
-  const auto there = snapshot_.find<v1::Host>(host_of(*found.vm));
-  const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
-  if (!uplink) return nullptr;
+// As seen from `here`: where its packets go, and where it may speak from too. The two hosts of a VM
+// that moves have it as a port and know the other one from here. nullptr: there is no uplink.
+ItemPtr View::make_neighbor(const RunningNic& found, const std::string& here) const {
+  const auto [place, other] = places_for(*found.vm, here);
+  const auto vtep_of = [&](const std::string& name) -> std::string {
+    const auto there = name.empty() ? nullptr : snapshot_.find<v1::Host>(name);
+    const auto* uplink = there ? uplink_of(*there, *found.network) : nullptr;
+    return uplink ? uplink->address() : "";
+  };
+  const auto vtep = vtep_of(place);
+  if (vtep.empty()) return nullptr;
   const auto id = found.nic->port_id();
   const auto vni = static_cast<std::uint32_t>(found.network->spec().vni());
   v1::IntentItem item;
@@ -292,7 +313,8 @@ ItemPtr View::make_neighbor(const RunningNic& found) const {
   out.set_vni(vni);
   out.set_mac(found.nic->mac());
   *out.mutable_addresses() = found.nic->addresses();
-  out.set_vtep(uplink->address());
+  out.set_vtep(vtep);
+  out.set_also_vtep(vtep_of(other));
   return make_item(std::move(item));
 }
 

@@ -96,7 +96,7 @@ std::vector<ItemRef> View::refs(std::string_view host_name) {
   auto out = own_refs(*host, networks);
   for (const auto& [tenant, network] : networks)
     for (const auto& other : snapshot_.hosts_of_network(tenant, network))
-      if (other != host_name)
+      if (other != host_name)  // with this host's own that move: they are on two
         for (const auto& nic : snapshot_.nics_of_network(tenant, network, other))
           out.push_back(ItemRef::neighbor(nic.port_id));
   for (const auto& tenant : tenants_of(host_name))
@@ -133,8 +133,13 @@ std::vector<ItemPtr> View::list(std::string_view host_name) {
   for (const auto& network : networks) neighborhoods.push_back(neighborhood(network));
   std::ranges::sort(neighborhoods, {}, [](const auto& one) -> const std::string& { return one->key; });
   for (const auto& one : neighborhoods)
-    for (const auto& [at, item] : one->members)
-      if (at != host_name) out.push_back(item);
+    for (const auto& member : one->members) {
+      if (member.moves) {
+        if (auto item = neighbor_item(*host, member.port)) out.push_back(std::move(item));
+      } else if (member.host != host_name) {
+        out.push_back(member.item);
+      }
+    }
   return out;
 }
 
@@ -146,7 +151,8 @@ std::shared_ptr<const Neighborhood> View::neighborhood(const TenantNetwork& netw
     for (const auto& ref : snapshot_.nics_of_network(network.first, network.second)) {
       const auto nic = find_nic(ref.port_id);
       if (auto item = nic.nic ? shared_neighbor(nic) : nullptr)
-        out->members.push_back({host_of(*nic.vm), std::move(item)});
+        out->members.push_back({host_of(*nic.vm), !target_of(*nic.vm).empty(), ref.port_id,
+                                std::move(item)});
     }
     std::ranges::sort(out->members, {},
                       [](const auto& member) -> const std::string& { return member.item->key; });

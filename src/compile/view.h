@@ -98,7 +98,7 @@ class View {
   ItemPtr shared_neighbor(const RunningNic&);
   ItemPtr make_group(const ItemRef&) const;
   ItemPtr make_policy(const ProfilePlan&, const ItemRef&) const;
-  ItemPtr make_neighbor(const RunningNic&) const;
+  ItemPtr make_neighbor(const RunningNic&, const std::string& here) const;
 };
 
 // The keys of a network's neighbours begin so.

@@ -3,6 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "host/switch/switch_abi.h"
 
 namespace penstock::host {
@@ -31,6 +33,10 @@ Agent::Agent(Runtime& runtime, Log& log, Kernel& kernel, Instances::Drivers driv
   counters_ = std::make_unique<Counters>(
       runtime, kernel, intent_, *reconciler_,
       [this](const v1::CountersReport& report) { session_->send(report); });
+  mover_ = std::make_unique<Mover>(
+      runtime, log, kernel, intent_, *reconciler_,
+      Mover::Answers{[this](v1::MoveReport report) { session_->send(std::move(report)); },
+                     [this](v1::FlowBatch batch) { session_->send(std::move(batch)); }});
 }
 
 Agent::~Agent() {
@@ -97,6 +103,16 @@ void Agent::received(const v1::ServerMessage& message) {
   if (message.has_probe()) return probe(message.probe());
   if (message.has_preview()) return preview_->take(message.preview());
   if (message.has_counters()) return counters_->take(message.counters());
+  if (message.has_move() || message.has_flows()) {
+    const auto at = position_of(message.position());
+    const auto& own = intent_.position();
+    if (at.incarnation != own.incarnation || at.epoch < own.epoch) {
+      last_refusal_ =
+          fmt::format("a step of a move at {}, this host is at {}", at.text(), own.text());
+      return log_.warning("refused {}", last_refusal_);
+    }
+    return message.has_move() ? mover_->take(message.move()) : mover_->take(message.flows());
+  }
   const auto acceptance = accept(intent_, message);
   switch (acceptance.kind) {
     case Acceptance::Kind::kNothing:
@@ -114,6 +130,7 @@ void Agent::received(const v1::ServerMessage& message) {
   if (!received_at_) received_at_ = runtime_.now();
   in_step_ = true;
   holding_ = false;
+  mover_->changed(acceptance.changed);
   persist_soon();
   carry_out(acceptance.changed);
 }

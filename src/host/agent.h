@@ -20,6 +20,7 @@
 #include "host/flow_log.h"
 #include "host/intent.h"
 #include "host/preview.h"
+#include "host/mover.h"
 #include "host/reconciler.h"
 #include "host/session.h"
 #include "host/tracer.h"
@@ -84,6 +85,7 @@ class Agent {
   std::unique_ptr<Tracer> tracer_;
   std::unique_ptr<Preview> preview_;
   std::unique_ptr<Counters> counters_;
+  std::unique_ptr<Mover> mover_;
 
   Probe probe_;
   bool holding_ = false;

@@ -48,6 +48,9 @@ struct InstanceInfo {
   std::string id;
   bool running = false;
   std::vector<PortDevice> ports;
+  // The guest was let go (depart) and waits for a host, or another host has it: nothing of it may
+  // be made or ended here until somebody says which.
+  bool departed = false;
   bool operator==(const InstanceInfo&) const = default;
 };
 
@@ -67,6 +70,32 @@ class Hypervisor {
   virtual void remove_instance(const std::string& id, Done) = 0;
   // An instance or a device appeared, changed or died without us; nullptr ends it.
   virtual void on_changed(std::function<void()>) = 0;
+
+  // --- moving a running guest to the same driver on another host. At any moment one host has the
+  // guest, or none: a driver lets a guest be taken only when it has been let go and nobody else has
+  // taken it. Each step may be repeated, also by a driver's next life. A driver that cannot move
+  // guests leaves these alone.
+  using Handed = std::function<void(Result<std::string> handle)>;
+  // A guest of this spec will come: makes ready what takes time. Nothing of it runs.
+  virtual void expect_instance(const InstanceSpec&, Done done) { done({}); }
+  // Lets the guest go without ending it. `silent` runs when it can send and receive nothing any
+  // more and its devices are still there; after it they go. The handle is what its new host needs;
+  // for a guest that was let go before, the same again.
+  virtual void depart(const std::string& id, std::function<void()>, Handed handed) {
+    handed(fail(Code::kUnimplemented, id + ": this driver cannot move guests"));
+  }
+  // Takes the guest that `handle` names, as ensure_instance() would bring it up, but running on. On
+  // an error it is as free as before.
+  virtual void arrive(const InstanceSpec& spec, const std::string& /*handle*/,
+                      std::function<Status(const InstanceInfo&)>, Done done) {
+    done(fail(Code::kUnimplemented, spec.id + ": this driver cannot move guests"));
+  }
+  // The old host's: takes back a guest that it let go; one that it still has is no error.
+  // kFailedPrecondition: another host has it.
+  virtual void take_back(const InstanceSpec& spec,
+                         std::function<Status(const InstanceInfo&)> devices_ready, Done done) {
+    ensure_instance(spec, std::move(devices_ready), std::move(done));
+  }
 };
 
 }  // namespace penstock::host

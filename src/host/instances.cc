@@ -26,6 +26,7 @@ std::vector<PortDevice> sorted(std::vector<PortDevice> ports) {
 void Instances::learn(Instance& instance, const InstanceInfo& info) {
   for (const auto& port : instance.ports) devices_.erase(port.port);
   instance.running = info.running;
+  instance.departed = info.departed;
   instance.ports = sorted(info.ports);
   for (const auto& port : info.ports) devices_[port.port] = port;
 }
@@ -40,7 +41,8 @@ Result<Instances::Differences> Instances::look() {
       if (instance.working) continue;  // in between: the operation will say
       const bool is_new = instance.driver.empty();
       instance.driver = name;
-      if (!is_new && instance.running == info.running && instance.ports == sorted(info.ports))
+      if (!is_new && instance.running == info.running && instance.departed == info.departed &&
+          instance.ports == sorted(info.ports))
         continue;
       for (const auto& port : instance.ports) out.ports.push_back(port.port);
       for (const auto& port : info.ports) out.ports.push_back(port.port);
@@ -71,6 +73,7 @@ Result<Instances::Progress> Instances::ensure(const std::string& driver_name,
                 fmt::format("{}: this host has no driver \"{}\"", spec.id, driver_name));
   auto& instance = instances_[spec.id];
   if (instance.working) return Progress::kWorking;
+  if (instance.departed) return Progress::kDone;  // take_back() or remove() will say
   if (!instance.driver.empty() && instance.driver != driver_name)
     return begin_remove(spec.id, instance);
   if (instance.applied == spec) return Progress::kDone;
@@ -96,7 +99,124 @@ Result<Instances::Progress> Instances::ensure(const std::string& driver_name,
   return Progress::kWorking;
 }
 
+Result<Instances::Progress> Instances::expect(const std::string& driver_name,
+                                              const InstanceSpec& spec) {
+  const auto found = instances_.find(spec.id);
+  if (found != instances_.end() && !found->second.driver.empty()) {
+    if (found->second.working) return Progress::kWorking;
+    // It has arrived before, and somebody was interrupted.
+    if (!found->second.departed) return ensure(driver_name, spec);
+  }
+  const auto driver = drivers_.find(driver_name);
+  if (driver == drivers_.end())
+    return fail(Code::kUnimplemented,
+                fmt::format("{}: this host has no driver \"{}\"", spec.id, driver_name));
+  auto& expected = expected_[spec.id];
+  if (expected && *expected == spec) return Progress::kDone;
+  expected = spec;
+  driver->second->expect_instance(spec, [this, id = spec.id](Status status) {
+    if (status) return;
+    expected_.erase(id);
+    hooks_.finished(id, std::move(status));
+  });
+  return Progress::kDone;
+}
+
+namespace {
+
+std::unexpected<Error> busy(const std::string& id) {
+  return fail(Code::kUnavailable, id + ": another operation is under way");
+}
+
+}  // namespace
+
+void Instances::depart(const std::string& id, Silent silent, Hypervisor::Handed handed) {
+  const auto found = instances_.find(id);
+  if (found == instances_.end() || !drivers_.contains(found->second.driver))
+    return handed(fail(Code::kNotFound, id + " is not on this host"));
+  auto& instance = found->second;
+  if (instance.working) return handed(busy(id));
+  instance.working = true;
+  drivers_.at(instance.driver)
+      ->depart(
+          id,
+          [this, id, silent = std::move(silent)] {
+            auto& instance = instances_[id];
+            const auto had = instance.ports;
+            learn(instance, {id, true, {}, false});
+            silent(had);
+          },
+          [this, id, handed = std::move(handed)](Result<std::string> handle) {
+            auto& instance = instances_[id];
+            instance.working = false;
+            instance.applied.reset();
+            if (handle) learn(instance, {id, true, {}, true});
+            hooks_.finished(id, handle ? Status{} : std::unexpected(handle.error()));
+            handed(std::move(handle));
+          });
+}
+
+void Instances::take(const std::string& driver_name, const InstanceSpec& spec, const Take& act,
+                     Hypervisor::Done done) {
+  const auto driver = drivers_.find(driver_name);
+  if (driver == drivers_.end())
+    return done(fail(Code::kUnimplemented,
+                     fmt::format("{}: this host has no driver \"{}\"", spec.id, driver_name)));
+  auto& instance = instances_[spec.id];
+  if (instance.working) return done(busy(spec.id));
+  instance.driver = driver_name;
+  instance.working = true;
+  expected_.erase(spec.id);
+  act(
+      *driver->second,
+      [this, id = spec.id](const InstanceInfo& info) {
+        learn(instances_[id], info);
+        return hooks_.devices_ready(info);
+      },
+      [this, spec, done = std::move(done)](Status status) {
+        auto& instance = instances_[spec.id];
+        instance.working = false;
+        if (status) {
+          instance.applied = spec;
+          instance.running = true;
+          instance.departed = false;
+        } else {
+          // Whether it is here the next look says; it is not to be brought up before.
+          learn(instance, {spec.id, true, {}, true});
+          instance.applied.reset();
+        }
+        hooks_.finished(spec.id, {});
+        done(std::move(status));
+      });
+}
+
+void Instances::arrive(const std::string& driver, const InstanceSpec& spec,
+                       const std::string& handle, Hypervisor::Done done) {
+  take(
+      driver, spec,
+      [&](Hypervisor& hypervisor, auto ready, auto finished) {
+        hypervisor.arrive(spec, handle, std::move(ready), std::move(finished));
+      },
+      std::move(done));
+}
+
+void Instances::take_back(const std::string& driver, const InstanceSpec& spec,
+                          Hypervisor::Done done) {
+  take(
+      driver, spec,
+      [&](Hypervisor& hypervisor, auto ready, auto finished) {
+        hypervisor.take_back(spec, std::move(ready), std::move(finished));
+      },
+      std::move(done));
+}
+
+bool Instances::departed(const std::string& id) const {
+  const auto found = instances_.find(id);
+  return found != instances_.end() && found->second.departed;
+}
+
 Result<Instances::Progress> Instances::remove(const std::string& id) {
+  expected_.erase(id);
   const auto found = instances_.find(id);
   if (found == instances_.end()) return Progress::kDone;
   if (found->second.working) return Progress::kWorking;

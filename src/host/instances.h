@@ -41,6 +41,17 @@ class Instances {
   Result<Progress> ensure(const std::string& driver, const InstanceSpec&);
   Result<Progress> remove(const std::string& id);
 
+  // --- moves, see host/hypervisor.h. kUnavailable: another operation is under way, try again.
+  // Makes ready for a guest that is to come; one that is here already is brought to its spec.
+  Result<Progress> expect(const std::string& driver, const InstanceSpec&);
+  // `silent` gets the devices that the guest had; device() knows them no more by then.
+  using Silent = std::function<void(const std::vector<PortDevice>&)>;
+  void depart(const std::string& id, Silent silent, Hypervisor::Handed);
+  void arrive(const std::string& driver, const InstanceSpec&, const std::string& handle,
+              Hypervisor::Done);
+  void take_back(const std::string& driver, const InstanceSpec&, Hypervisor::Done);
+  bool departed(const std::string& id) const;
+
   const PortDevice* device(PortId) const;
   bool working(const std::string& id) const;
   std::vector<std::string> ids() const;
@@ -52,14 +63,19 @@ class Instances {
     std::optional<InstanceSpec> applied;
     bool working = false;
     bool running = false;
+    bool departed = false;
     std::vector<PortDevice> ports;
   };
+  using Take = std::function<void(Hypervisor&, std::function<Status(const InstanceInfo&)>,
+                                  Hypervisor::Done)>;
+  void take(const std::string& driver, const InstanceSpec&, const Take&, Hypervisor::Done);
   void learn(Instance&, const InstanceInfo&);
   Result<Progress> begin_remove(const std::string& id, Instance&);
 
   Drivers drivers_;
   Hooks hooks_;
   std::map<std::string, Instance> instances_;
+  std::map<std::string, std::optional<InstanceSpec>> expected_;
   std::map<PortId, PortDevice> devices_;
 };
 

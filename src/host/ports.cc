@@ -146,6 +146,18 @@ Status Ports::program(const v1::PortIntent& intent, const v1::NetworkIntent& net
   return outcome;
 }
 
+Status Ports::unplug(const PortDevice& device) {
+  doubt(device.port);
+  Status outcome = tables_.clear(port_key(device.port.value));
+  note(outcome, kernel_.detach({device.ifindex, Program::kFromPort}));
+  note(outcome, kernel_.detach({device.ifindex, Program::kToPort}));
+  if (const auto state = states_.find(device.port); outcome && state != states_.end()) {
+    state->second.ifindex = 0;
+    state->second.live = false;
+  }
+  return outcome;
+}
+
 Status Ports::remove(PortId port) {
   const auto owner = port_key(port.value);
   doubt(port);  // also when it fails half-way and the port is wanted again before the next try

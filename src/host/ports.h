@@ -34,6 +34,8 @@ class Ports {
   // error about its policy leaves a live port with the policy it had, and keeps another from
   // becoming live.
   Status program(const v1::PortIntent&, const v1::NetworkIntent&, const PortDevice* device);
+  // The device is about to leave this host: cuts the port off and takes the programs from it.
+  Status unplug(const PortDevice&);
   // Cuts the port off and gives up what it held.
   Status remove(PortId);
   // The members of a group changed: flows of every port whose policy names it are judged again.

@@ -79,6 +79,12 @@ class Reconciler {
   // The newest intent that this kernel has seen, of this or an earlier life of the agent.
   bool kernel_is_newer_than(const Position&) const;
 
+  // --- steps of a move (host/mover.h). kUnavailable: something else is being done with the
+  // instance, try again.
+  void depart(const std::string& id, Hypervisor::Handed);
+  void arrive(const v1::InstanceIntent&, const std::string& handle, Hypervisor::Done);
+  void take_back(const v1::InstanceIntent&, Hypervisor::Done);
+
   // For explain.
   const Ports& ports() const { return *ports_; }
   const Instances& instances() const { return *instances_; }
@@ -106,6 +112,7 @@ class Reconciler {
   Status apply_neighbor(const std::string& key, const v1::NeighborIntent&);
   Status program_port(const v1::PortIntent&);
   Result<InstanceSpec> spec_of(const v1::InstanceIntent&) const;
+  std::string driver_of(const v1::InstanceIntent&) const;
 
   void trouble(const std::string& key, const Error&);
   void waiting(const std::string& key, std::string reason, std::string message);

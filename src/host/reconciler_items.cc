@@ -218,11 +218,57 @@ Result<InstanceSpec> Reconciler::spec_of(const v1::InstanceIntent& instance) con
   return spec;
 }
 
+std::string Reconciler::driver_of(const v1::InstanceIntent& instance) const {
+  if (!instance.driver().empty() || drivers_.empty()) return instance.driver();
+  // The host itself is a member of a network only where somebody said so.
+  for (const auto& [name, driver] : drivers_)
+    if (name != "host") return name;
+  return {};
+}
+
+void Reconciler::depart(const std::string& id, Hypervisor::Handed handed) {
+  instances_->depart(
+      id,
+      [this, id](const std::vector<PortDevice>& devices) {
+        for (const auto& device : devices) {
+          if (auto status = ports_->unplug(device); !status)
+            log_.warning("port {} of {}: {}", device.port.value, id, status.error().message);
+          if (observer_.gone) observer_.gone(device.port);
+        }
+        flush_floods();
+      },
+      std::move(handed));
+}
+
+void Reconciler::arrive(const v1::InstanceIntent& instance, const std::string& handle,
+                        Hypervisor::Done done) {
+  auto spec = spec_of(instance);
+  if (!spec) return done(std::unexpected(spec.error()));
+  instances_->arrive(driver_of(instance), *spec, handle,
+                     [this, spec = *spec, done = std::move(done)](Status status) {
+                       // The devices have been given back: no program of ours may go with them.
+                       for (const auto& nic : spec.nics) {
+                         const auto slot = ports_->table().slot_of(nic.port);
+                         if (status || !slot) continue;
+                         const auto ifindex = ports_->table().port(*slot).ifindex;
+                         if (ifindex != 0)
+                           (void)ports_->unplug({nic.port, static_cast<int>(ifindex), true});
+                       }
+                       done(std::move(status));
+                     });
+}
+
+void Reconciler::take_back(const v1::InstanceIntent& instance, Hypervisor::Done done) {
+  auto spec = spec_of(instance);
+  if (!spec) return done(std::unexpected(spec.error()));
+  instances_->take_back(driver_of(instance), *spec, std::move(done));
+}
+
 auto Reconciler::apply_instance(const v1::InstanceIntent& instance) -> Result<Progress> {
   const auto spec = PENSTOCK_TRY(spec_of(instance));
-  const auto driver =
-      instance.driver().empty() && !drivers_.empty() ? drivers_.begin()->first : instance.driver();
-  const auto progress = PENSTOCK_TRY(instances_->ensure(driver, spec));
+  const auto driver = driver_of(instance);
+  const auto progress = PENSTOCK_TRY(instance.arriving() ? instances_->expect(driver, spec)
+                                                         : instances_->ensure(driver, spec));
   if (progress == Instances::Progress::kWorking) return Progress::kWorking;
   for (const auto& nic : spec.nics) {
     const auto key = port_key(nic.port.value);
@@ -236,7 +282,12 @@ Status Reconciler::program_port(const v1::PortIntent& port) {
   const auto* network = intent_.network(port.vni());
   if (!network)
     return fail(Code::kUnavailable, fmt::format("network {} is not known yet", port.vni()));
-  const auto* device = instances_->device(PortId(port.id()));
+  const PortId id(port.id());
+  const auto* device = instances_->device(id);
+  const auto* instance = intent_.instance(port.tenant(), port.vm());
+  // Entries that an earlier stay of the VM left would mix with those that come with it.
+  if (!device && instance && instance->arriving() && !ports_->table().slot_of(id))
+    PENSTOCK_CHECK(kernel_.forget_flows(id));
   auto status = ports_->program(port, *network, device);
   if (device && ports_->live(device->port)) {
     if (observer_.ready) observer_.ready(port, *network, device->ifindex);
@@ -261,7 +312,8 @@ Status Reconciler::apply_port(const v1::PortIntent& port) {
   }
   if (instances_->device(PortId(port.id()))) return {};
   const auto* instance = intent_.instance(port.tenant(), port.vm());
-  if (instance && !instance->running()) return {};
+  if (instance && (!instance->running() || instance->arriving())) return {};
+  if (instances_->departed(fmt::format("{}/{}", port.tenant(), port.vm()))) return {};
   return fail(Code::kUnavailable,
               fmt::format("waiting for a device of {}/{}", port.tenant(), port.vm()));
 }
@@ -276,7 +328,13 @@ Status Reconciler::apply_neighbor(const std::string& key, const v1::NeighborInte
   member.addresses = PENSTOCK_TRY(parse_addresses(neighbor.addresses()));
   const auto vtep = IpAddress::parse(neighbor.vtep());
   if (!vtep) return fail_field("vtep", vtep.error().message);
-  return tables_.set_remote(key, member, *vtep);
+  std::optional<IpAddress> also;
+  if (!neighbor.also_vtep().empty()) {
+    const auto parsed = IpAddress::parse(neighbor.also_vtep());
+    if (!parsed) return fail_field("also_vtep", parsed.error().message);
+    also = *parsed;
+  }
+  return tables_.set_remote(key, member, *vtep, also);
 }
 
 Status Reconciler::devices_ready(const InstanceInfo& info) {

@@ -84,6 +84,20 @@ void Session::send(const v1::CountersReport& report) {
   link_.send(message);
 }
 
+void Session::send(v1::MoveReport report) {
+  if (!open_) return;
+  v1::HostMessage message;
+  *message.mutable_move() = std::move(report);
+  link_.send(message);
+}
+
+void Session::send(v1::FlowBatch batch) {
+  if (!open_) return;
+  v1::HostMessage message;
+  *message.mutable_flows() = std::move(batch);
+  link_.send(message);
+}
+
 void Session::on_received(const v1::ServerMessage& message) {
   last_heard_ = runtime_.now();
   if (message.has_refused()) {

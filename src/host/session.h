@@ -35,6 +35,8 @@ class Session {
   void send(const v1::ProbeReport&);
   void send(const v1::PreviewReport&);
   void send(const v1::CountersReport&);
+  void send(v1::MoveReport);
+  void send(v1::FlowBatch);
 
   // The server has spoken on the stream that is open.
   bool connected() const { return open_ && heard_; }

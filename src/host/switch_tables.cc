@@ -38,6 +38,10 @@ std::string old_place_of(const std::string& owner) {
   return "before/" + owner;
 }
 
+std::string second_place_of(const std::string& owner) {
+  return "also/" + owner;
+}
+
 MapMirror::Entries neighbor_entries(const Member& member) {
   MapMirror::Entries entries;
   const auto value = bytes_of(neighbor(member.mac, false));
@@ -97,13 +101,19 @@ Status SwitchTables::set_local(const std::string& owner, const Member& member, s
 }
 
 Status SwitchTables::set_remote(const std::string& owner, const Member& member,
-                                const IpAddress& host) {
+                                const IpAddress& host, const std::optional<IpAddress>& also) {
   const Listener listener{member.vni, false, 0, host};
   listen(owner, &listener);
   const MapMirror::Entries endpoint{{bytes_of(endpoint_key(member.vni, member.mac)),
                                      bytes_of(remote_endpoint(member.port, host))}};
   Status outcome = keep_old_place(owner, endpoint);
+  // The place it moves to goes before one it came from: it must not be dropped there.
+  MapMirror::Entries second;
+  if (also)
+    second[bytes_of(endpoint_key(member.vni, member.mac))] =
+        bytes_of(remote_endpoint(member.port, *also));
   note(outcome, status_of(endpoints_.set(owner, endpoint)));
+  note(outcome, status_of(endpoints_.set(second_place_of(owner), second)));
   note(outcome, status_of(neighbors_.set(owner, neighbor_entries(member))));
   return outcome;
 }
@@ -147,6 +157,7 @@ Status SwitchTables::clear(const std::string& owner) {
   remote_.erase(owner);
   Status outcome = status_of(devices_.set(owner, {}));
   note(outcome, status_of(endpoints_.set(owner, {})));
+  note(outcome, status_of(endpoints_.set(second_place_of(owner), {})));
   if (moved_.erase(owner)) note(outcome, status_of(endpoints_.set(old_place_of(owner), {})));
   note(outcome, status_of(neighbors_.set(owner, {})));
   note(outcome, status_of(allowed_.set(owner, {})));

@@ -4,6 +4,7 @@
 #include <set>
 
 #include <fmt/format.h>
+#include <google/protobuf/util/message_differencer.h>
 
 #include "model/availability.h"
 #include "model/quota.h"
@@ -183,9 +184,31 @@ std::string place(const v1::VirtualMachine& vm, const v1::VirtualMachine* before
   return best;
 }
 
+bool same(const Message& a, const Message& b) {
+  return google::protobuf::util::MessageDifferencer::Equals(a, b);
+}
+
+// A move goes on under changes that do not concern it; those that would pull the ground from under
+// it have to wait.
+Status keep_move(v1::VirtualMachine& vm, const v1::VirtualMachine& before) {
+  const auto& move = before.status().move();
+  if (vm.spec().power() == v1::VirtualMachineSpec::STOPPED) return may_end(before);
+  const auto &is = vm.spec(), &was = before.spec();
+  const bool nics = std::ranges::equal(is.nics(), was.nics(), same);
+  if (!nics || is.driver() != was.driver() || !same(is.placement(), was.placement()))
+    return fail(Code::kConflict,
+                fmt::format("{} is being moved: its NICs, driver and placement stay until that is "
+                            "over",
+                            key_of(before).describe()),
+                "try again in a moment");
+  *vm.mutable_status()->mutable_move() = move;
+  return {};
+}
+
 Status allocate_vm(v1::VirtualMachine& vm, const v1::VirtualMachine* before,
                    const Snapshot& snapshot, Admission& out) {
   PENSTOCK_CHECK(NicAllocator(vm, snapshot, out).run());
+  if (before && before->status().has_move()) PENSTOCK_CHECK(keep_move(vm, *before));
   const auto host = place(vm, before, snapshot);
   if (!host.empty())
     vm.mutable_status()->set_host(host);
@@ -217,6 +240,14 @@ void place_waiting(const v1::Host& host, const v1::Host* before, const Snapshot&
 }
 
 }  // namespace
+
+Status may_end(const v1::VirtualMachine& vm) {
+  if (vm.status().move().phase() != v1::VmMove::SWITCHING) return {};
+  return fail(Code::kConflict,
+              fmt::format("{} is changing over between two hosts and cannot be ended just now",
+                          key_of(vm).describe()),
+              "try again in a moment");
+}
 
 void name_if_nameless(Message& object) {
   auto* e = as<v1::Enablement>(object);

@@ -5,6 +5,10 @@
 
 namespace penstock {
 
+// Whether the VM may be stopped or deleted: not while it is between two hosts, where either might
+// have it.
+Status may_end(const v1::VirtualMachine&);
+
 // An enablement without a name gets one made of profile and target: the same request twice is the
 // same object.
 void name_if_nameless(Message& object);

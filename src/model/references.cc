@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "model/admit.h"
+#include "model/allocate.h"
 #include "model/problems.h"
 
 namespace penstock {
@@ -223,7 +224,12 @@ std::vector<Use> references_to(const Snapshot& snapshot, const ObjectKey& key) {
 Result<std::vector<Edit>> deletion(const Snapshot& snapshot, const ObjectKey& key, bool cascade) {
   if (!snapshot.find(key))
     return fail(Code::kNotFound, fmt::format("{} does not exist", key.describe()));
+  const auto may_go = [&](const ObjectKey& gone) -> Status {
+    if (gone.kind != &kind_of<v1::VirtualMachine>()) return {};
+    return may_end(*snapshot.find<v1::VirtualMachine>(gone.tenant, gone.name));
+  };
   if (!cascade) {
+    PENSTOCK_CHECK(may_go(key));
     if (const auto uses = references_to(snapshot, key); !uses.empty()) {
       const bool all = std::ranges::all_of(uses, &Use::cascades);
       return in_use(key, uses,
@@ -238,6 +244,7 @@ Result<std::vector<Edit>> deletion(const Snapshot& snapshot, const ObjectKey& ke
   std::erase_if(walk.stuck, [&](const Use& use) { return walk.gone.contains(use.by); });
   if (!walk.stuck.empty())
     return in_use(key, walk.stuck, "these are not deleted along; change or delete them first");
+  for (const auto& gone : walk.order) PENSTOCK_CHECK(may_go(gone));
   return walk.edits();
 }
 

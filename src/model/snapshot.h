@@ -117,7 +117,7 @@ class Snapshot {
   std::optional<NicRef> nic_of_port(std::uint32_t port_id) const;
   std::size_t nic_count(std::string_view tenant) const;                // O(log n)
   std::optional<std::string> network_of_vni(std::uint32_t vni) const;  // "tenant/name"
-  // NICs in a network; with `host`: of running VMs on that host only.
+  // NICs in a network; with `host`: of running VMs on that host only. A VM that moves is on two.
   std::vector<NicRef> nics_of_network(std::string_view tenant, std::string_view network) const;
   std::vector<NicRef> nics_of_network(std::string_view tenant, std::string_view network,
                                       std::string_view host) const;
@@ -133,7 +133,7 @@ class Snapshot {
   std::size_t addresses_used(std::string_view tenant, std::string_view network,
                              const IpAddress& first, const IpAddress& last) const;
 
-  // Running VMs (with a host), as keys.
+  // Running VMs (with a host), as keys; also those on their way there.
   std::vector<ObjectKey> vms_of_host(std::string_view host) const;
   std::size_t vm_count_of_host(std::string_view host) const;
   std::vector<std::string> tenants_of_host(std::string_view host) const;
@@ -198,6 +198,15 @@ Result<v1::LabelSelector> parse_selector(std::string_view);
 // The host a VM is on; empty when it is stopped or could not be placed.
 inline const std::string& host_of(const v1::VirtualMachine& vm) {
   return vm.status().host();
+}
+// The host it is moving to; empty when it stays.
+inline const std::string& target_of(const v1::VirtualMachine& vm) {
+  return vm.status().move().to();
+}
+// Hosts that hold the VM's ports with their services: where it is, and where it moves to.
+std::vector<std::string> places_of(const v1::VirtualMachine&);
+inline bool has_place_on(const v1::VirtualMachine& vm, std::string_view host) {
+  return !host.empty() && (host_of(vm) == host || target_of(vm) == host);
 }
 
 }  // namespace penstock

@@ -13,8 +13,10 @@ void enter_nic(const Entrant& entry, const std::string& tenant, const v1::Virtua
   const auto& name = vm.metadata().name();
   const auto port = be32(nic.port_id());
   entry(kPort, port + join_key(tenant, name, nic.name()));
-  entry(kNetNic,
-        join_prefix(tenant, nic.network(), host_of(vm)) + port + join_key(name, nic.name()));
+  auto places = places_of(vm);
+  if (places.empty()) places.emplace_back();
+  for (const auto& host : places)
+    entry(kNetNic, join_prefix(tenant, nic.network(), host) + port + join_key(name, nic.name()));
   const auto prefix = join_prefix(tenant, nic.network());
   if (auto mac = Mac::parse(nic.mac()))
     entry(kMac, prefix + std::string(mac->bytes.begin(), mac->bytes.end()) + port);
@@ -29,9 +31,9 @@ void enter_object(const Entrant& entry, const v1::VirtualMachine& vm) {
   for (const auto& nic : vm.spec().nics()) enter_nic(entry, tenant, vm, nic);
   for (const auto& [key, value] : vm.metadata().labels())
     entry(kLabel, join_key(tenant, key, value, name));
-  if (!host_of(vm).empty()) {
-    entry(kHostVm, join_key(host_of(vm), tenant, name));
-    entry(kTenantHost, join_key(tenant, host_of(vm), name));
+  for (const auto& host : places_of(vm)) {
+    entry(kHostVm, join_key(host, tenant, name));
+    entry(kTenantHost, join_key(tenant, host, name));
   }
   if (!vm.spec().owner().empty()) entry(kOwner, join_key(vm.spec().owner(), tenant, name));
 }

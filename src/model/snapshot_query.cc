@@ -59,6 +59,14 @@ std::optional<std::string> Snapshot::network_of_vni(std::uint32_t vni) const {
   return found;
 }
 
+std::vector<std::string> places_of(const v1::VirtualMachine& vm) {
+  std::vector<std::string> out;
+  if (host_of(vm).empty()) return out;
+  out.push_back(host_of(vm));
+  if (!target_of(vm).empty() && target_of(vm) != host_of(vm)) out.push_back(target_of(vm));
+  return out;
+}
+
 std::vector<NicRef> Snapshot::nics_of_network(std::string_view tenant,
                                               std::string_view network) const {
   std::vector<NicRef> out;
@@ -66,6 +74,10 @@ std::vector<NicRef> Snapshot::nics_of_network(std::string_view tenant,
     next_part(rest);
     out.push_back(read_nic(tenant, rest));
   });
+  // By host, so that what moves comes twice.
+  std::ranges::sort(out, {}, &NicRef::port_id);
+  const auto twins = std::ranges::unique(out, {}, &NicRef::port_id);
+  out.erase(twins.begin(), twins.end());
   return out;
 }
 

@@ -336,19 +336,22 @@ void Api::finish(std::shared_ptr<Call<Response>> call, std::vector<Result<ItemOu
   });
   if (!wait) return;
 
-  auto deadline = std::chrono::nanoseconds(
-      std::chrono::milliseconds(parts_.runtime.tunables().api_wait_default_ms));
-  if (call->options.has_deadline())
-    deadline =
-        std::clamp(std::chrono::nanoseconds(std::chrono::seconds(
-                       std::clamp<std::int64_t>(call->options.deadline().seconds(), 0, 3600))) +
-                       std::chrono::nanoseconds(call->options.deadline().nanos()),
-                   std::chrono::nanoseconds(0), std::chrono::nanoseconds(std::chrono::hours(1)));
+  const auto deadline = deadline_of(call->options);
   parts_.waits.wait(targets_of(answered), revision, deadline, [call, part_done](WaitResult result) {
     call->answered.outcome.set_deadline_passed(result.deadline_passed);
     *call->answered.outcome.mutable_rollout() = std::move(result.rollout);
     part_done();
   });
+}
+
+Duration Api::deadline_of(const v1::WriteOptions& options) const {
+  using std::chrono::nanoseconds;
+  if (!options.has_deadline())
+    return std::chrono::milliseconds(parts_.runtime.tunables().api_wait_default_ms);
+  return std::clamp(nanoseconds(std::chrono::seconds(
+                        std::clamp<std::int64_t>(options.deadline().seconds(), 0, 3600))) +
+                        nanoseconds(options.deadline().nanos()),
+                    nanoseconds(0), nanoseconds(std::chrono::hours(1)));
 }
 
 Targets Api::targets_of(const Answered& answered) const {
@@ -617,6 +620,52 @@ void Api::disable(Caller from, v1::DisableRequest request, Done<v1::DisableRespo
         return response;
       },
       std::move(done));
+}
+
+void Api::move(Caller from, v1::MoveRequest request, Done<v1::MoveResponse> done) {
+  done = counted("Move", std::move(done));
+  const bool wait = request.options().wait_applied() && !request.options().dry_run();
+  const auto deadline = deadline_of(request.options());
+  // The end of the move is waited for, not that hosts hold its beginning.
+  request.mutable_options()->clear_wait_applied();
+  const auto key = ObjectKey::of<v1::VirtualMachine>(request.tenant(), request.name());
+  auto shared = std::make_shared<const v1::MoveRequest>(std::move(request));
+  std::vector<Item> items{[this, shared](const PlanContext& context, Write& write) {
+    return parts_.moves.plan(context, *shared, write);
+  }};
+  write<v1::MoveRequest, v1::MoveResponse>(
+      from, shared, std::move(items), false,
+      [this](Answered& answered) -> Result<v1::MoveResponse> {
+        if (!answered.outcomes[0]) return std::unexpected(answered.outcomes[0].error());
+        v1::MoveResponse response;
+        *response.mutable_outcome() =
+            outcome_of(answered.outcome, *answered.writes[0], *answered.outcomes[0]);
+        *response.mutable_vm() = object_of(answered, *answered.writes[0]).virtual_machine();
+        return response;
+      },
+      [this, from, key, wait, deadline,
+       done = std::move(done)](Result<v1::MoveResponse> begun) mutable {
+        if (!begun || !wait) return done(std::move(begun));
+        parts_.moves.wait(
+            key, deadline,
+            [this, from, key, response = std::move(*begun),
+             done = std::move(done)](std::optional<Moves::Outcome> outcome) mutable {
+              const auto who = caller(from);
+              if (!who) return done(std::unexpected(who.error()));
+              if (const auto vm = parts_.engine.head().find(key))
+                *response.mutable_vm() = shown(reading(*who), key, *vm).virtual_machine();
+              if (!outcome) {
+                response.mutable_outcome()->set_deadline_passed(true);
+              } else if (!outcome->moved) {
+                response.mutable_outcome()->add_warnings("taken back: " + outcome->why);
+              } else {
+                response.set_flows(outcome->flows);
+                response.set_pause_us(
+                    std::chrono::duration_cast<std::chrono::microseconds>(outcome->pause).count());
+              }
+              done(std::move(response));
+            });
+      });
 }
 
 void Api::decide(Caller from, v1::DecideRequest request, Done<v1::PutResponse> done) {

@@ -15,6 +15,7 @@
 #include "server/checks.h"
 #include "server/counters.h"
 #include "server/handlers/context.h"
+#include "server/moves.h"
 #include "server/pages.h"
 #include "server/previews.h"
 #include "server/replays.h"
@@ -39,6 +40,7 @@ struct ApiParts {
   Checks& checks;
   Previews& previews;
   Counters& counters;
+  Moves& moves;
   const StepKinds& step_kinds;
 };
 
@@ -77,6 +79,8 @@ class Api {
   void enable(Caller, v1::EnableRequest, Done<v1::EnableResponse>);
   void disable(Caller, v1::DisableRequest, Done<v1::DisableResponse>);
   void decide(Caller, v1::DecideRequest, Done<v1::PutResponse>);
+  // Machines
+  void move(Caller, v1::MoveRequest, Done<v1::MoveResponse>);
   // Definitions
   void add_to_draft(Caller, v1::AddToDraftRequest, Done<v1::PutResponse>);
   void submit(Caller, v1::SubmitDefinitionRequest, Done<v1::PutResponse>);
@@ -126,6 +130,7 @@ class Api {
   void dry_run(std::shared_ptr<Call<Response>> call);
   Targets targets_of(const Answered&) const;
   v1::Object object_of(const Answered&, const Write&) const;
+  Duration deadline_of(const v1::WriteOptions&) const;
   void record(const Identity& who, const Write&, const Result<ItemOutcome>&);
   // Every item of the call as an audit record; of a deletion what went with it, too.
   void audit(const Answered&, const Result<ItemOutcome>&, std::size_t item);

@@ -179,6 +179,10 @@ void redact(const Identity& who, Message& object) {
   if (auto* vm = dynamic_cast<v1::VirtualMachine*>(&object)) {
     auto& status = *vm->mutable_status();
     status.clear_host();
+    if (status.has_move()) {
+      status.mutable_move()->clear_to();
+      status.mutable_move()->clear_message();
+    }
     if (status.has_rollout()) hide(*status.mutable_rollout());
     hide_reasons(*status.mutable_conditions());
     for (auto& step : *status.mutable_steps()) step.clear_message();

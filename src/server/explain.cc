@@ -70,6 +70,14 @@ void Explainer::vm(const ObjectKey& key, const v1::VirtualMachine& vm,
   else
     response.set_headline(
         fmt::format("{} on {}: {} of {} applied", key.text(), host_text(on), applied, services));
+  if (const auto& move = vm.status().move(); vm.status().has_move()) {
+    const auto phase = move.phase() == v1::VmMove::PREPARING   ? "the new host makes ready"
+                       : move.phase() == v1::VmMove::SWITCHING ? "it changes over"
+                                                               : "it is taken back";
+    const bool tell = context_.who.administrator();
+    add(response, fmt::format("moving to {}: {}{}", tell ? move.to() : "another host", phase,
+                              tell && !move.message().empty() ? ": " + move.message() : ""));
+  }
   auto rollout = context_.status.rollout(context_.snapshot, key);
   if (context_.who.administrator()) *response.add_rollouts() = std::move(rollout);
   response.add_hints(steps == 0

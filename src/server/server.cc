@@ -21,8 +21,9 @@ struct Server::Parts {
         checks(runtime, engine, sessions, compiler, audit),
         previews(runtime, compiler, sessions),
         counters(runtime, engine, sessions, compiler),
+        moves(runtime, log, engine, compiler, sessions, journal),
         api({runtime, log, engine, compiler, sessions, status, waits, watches, journal, audit,
-             traces, checks, previews, counters, step_kinds}) {}
+             traces, checks, previews, counters, moves, step_kinds}) {}
 
   Runtime& runtime;
   Log& log;
@@ -39,6 +40,7 @@ struct Server::Parts {
   Checks checks;
   Previews previews;
   Counters counters;
+  Moves moves;
   Api api;
 };
 
@@ -49,6 +51,7 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
   parts.engine.on_published = [&parts](const Publication& publication) {
     parts.sessions.published(publication);
     parts.watches.published(publication);
+    parts.moves.published(publication);
   };
   parts.engine.on_settled = [&parts] {
     parts.sessions.settled();
@@ -71,10 +74,17 @@ Server::Server(Runtime& runtime, Log& log, Store& store, AuditLog& audit_log)
   parts.sessions.on_counters = [&parts](const std::string& host, const v1::CountersReport& report) {
     parts.counters.reported(host, report);
   };
+  parts.sessions.on_move = [&parts](const std::string& host, const v1::MoveReport& report) {
+    parts.moves.reported(host, report);
+  };
+  parts.sessions.on_flows = [&parts](const std::string& host, const v1::FlowBatch& batch) {
+    parts.moves.flows(host, batch);
+  };
   parts.sessions.on_progress = [&parts](const std::string& host,
                                         const std::vector<std::string>* items) {
     parts.waits.progress(host);
     parts.watches.progress(host, items);
+    parts.moves.progress(host);
   };
 }
 Server::~Server() = default;
@@ -94,6 +104,7 @@ void Server::start(FirstSecret first_secret, std::move_only_function<void(Status
   parts_->engine.start([this, first_secret = std::move(first_secret),
                         done = std::move(done)](Status status) mutable {
     if (!status) return done(std::move(status));
+    parts_->moves.start();
     const auto& head = parts_->engine.head();
     parts_->log.info("inventory of revision {} loaded, epoch {}", head.revision(),
                      parts_->engine.epoch());

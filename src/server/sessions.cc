@@ -146,6 +146,12 @@ void HostSessions::received(SessionId id, const v1::HostMessage& message) {
     case v1::HostMessage::kCounters:
       if (session.host && on_counters) on_counters(session.host->name, message.counters());
       return;
+    case v1::HostMessage::kMove:
+      if (session.host && on_move) on_move(session.host->name, message.move());
+      return;
+    case v1::HostMessage::kFlows:
+      if (session.host && on_flows) on_flows(session.host->name, message.flows());
+      return;
     default:
       return;  // of a newer host: what we do not know changes nothing
   }
@@ -554,12 +560,6 @@ bool HostSessions::in_step(std::string_view name) const {
 
 // --- orders beside the intent
 
-bool HostSessions::order(std::string_view name, const v1::TraceOrder& order) {
-  v1::ServerMessage message;
-  *message.mutable_trace() = order;
-  return this->order(name, std::move(message));
-}
-
 bool HostSessions::order(std::string_view name, v1::ServerMessage message) {
   const auto found = hosts_.find(name);
   if (found == hosts_.end() || !found->second->session) return false;
@@ -570,10 +570,28 @@ bool HostSessions::order(std::string_view name, v1::ServerMessage message) {
   return true;
 }
 
-bool HostSessions::order(std::string_view name, const v1::CountersOrder& order) {
+bool HostSessions::order(std::string_view host, const v1::TraceOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_trace() = order;
+  return this->order(host, std::move(message));
+}
+
+bool HostSessions::order(std::string_view host, const v1::CountersOrder& order) {
   v1::ServerMessage message;
   *message.mutable_counters() = order;
-  return this->order(name, std::move(message));
+  return this->order(host, std::move(message));
+}
+
+bool HostSessions::order(std::string_view host, const v1::MoveOrder& order) {
+  v1::ServerMessage message;
+  *message.mutable_move() = order;
+  return this->order(host, std::move(message));
+}
+
+bool HostSessions::order(std::string_view host, const v1::FlowBatch& batch) {
+  v1::ServerMessage message;
+  *message.mutable_flows() = batch;
+  return this->order(host, std::move(message));
 }
 
 // --- status

@@ -99,6 +99,11 @@ class HostSessions {
 
   // A session that was refused; `host`: the name it came under, `client`: the address.
   std::function<void(const std::string& host, const std::string& client, const Error&)> on_refused;
+  // --- moves. False: the host has no session.
+  bool order(std::string_view host, const v1::MoveOrder&);
+  bool order(std::string_view host, const v1::FlowBatch&);
+  std::function<void(const std::string& host, const v1::MoveReport&)> on_move;
+  std::function<void(const std::string& host, const v1::FlowBatch&)> on_flows;
 
   // --- status
   const View* view(std::string_view host) const;  // nullptr: never heard of
@@ -123,7 +128,6 @@ class HostSessions {
   void send_full(Host&);
   void full_over(Host&);
   void flush(Host&);
-  bool tell(std::string_view host, v1::ServerMessage);
   void note(Host&, const std::string& key, std::int64_t revision);
   void detach(Session&, std::string_view why);
   void refuse(Session&, const Error&);

@@ -187,6 +187,7 @@ struct Maker {
   const std::vector<std::string>& hosts;
   Operation operation;
   std::string tenant;
+  bool moves = false;
 
   void write(std::shared_ptr<Message> object, std::string_view what) {
     auto& metadata = mutable_metadata_of(*object);
@@ -293,13 +294,32 @@ struct Maker {
                                                       : v1::VirtualMachineSpec::RUNNING);
         return write(vm, "power of");
       case 1:
-      case 2:
         vm->mutable_spec()->mutable_placement()->set_host(pick(random, hosts));
-        return write(vm, "move");
+        return write(vm, "replace");
+      case 2:
+        return move(name);
       default:
         (*vm->mutable_metadata()->mutable_labels())["role"] = random.below(2) ? "web" : "db";
         return write(vm, "label");
     }
+  }
+  void move(const std::string& name) {
+    v1::MoveRequest request;
+    request.set_tenant(tenant);
+    request.set_name(name);
+    if (random.below(4)) request.set_host(pick(random, hosts));
+    moves = true;
+    operation.what = fmt::format("move {}/{} to {}", tenant, name,
+                                 request.host().empty() ? "any host" : request.host());
+    operation.send = [request](Api& api, const std::string& secret, const v1::WriteOptions& options,
+                               std::function<void(Result<Answer>)> done) {
+      auto copy = request;
+      *copy.mutable_options() = options;
+      api.move(secret, std::move(copy), [done](Result<v1::MoveResponse> response) {
+        if (!response) return done(std::unexpected(response.error()));
+        done(Answer{response->outcome(), {}, nullptr});
+      });
+    };
   }
   void change_network() {
     const auto* name = random.below(4) ? "green" : "blue";
@@ -402,7 +422,7 @@ struct Maker {
 
 Operation random_operation(SimRandom& random, const Snapshot& snapshot,
                            const std::vector<std::string>& hosts, int number) {
-  Maker maker{random, snapshot, hosts, {}, pick(random, kTenants)};
+  Maker maker{random, snapshot, hosts, {}, pick(random, kTenants), false};
   auto& operation = maker.operation;
   operation.number = number;
   operation.options.set_request_id(fmt::format("op-{}", number));
@@ -446,7 +466,7 @@ Operation random_operation(SimRandom& random, const Snapshot& snapshot,
       operation.user = "ta-" + maker.tenant;
       operation.forbidden = true;
     }
-  } else if (!tenants_own) {
+  } else if (!tenants_own || maker.moves) {
     operation.user = "admin";
     if (random.below(10) == 0) {
       operation.user = "ta-acme";

@@ -103,6 +103,38 @@ void TappedHypervisor::remove_instance(const std::string& id, Done done) {
   });
 }
 
+void TappedHypervisor::depart(const std::string& id, std::function<void()> silent, Handed handed) {
+  trace_.add("{} instance {}: depart", who_, id);
+  driver_.depart(
+      id, std::move(silent), [this, id, handed = std::move(handed)](Result<std::string> handle) {
+        trace_.add("{} instance {}: {}", who_, id, handle ? "departed" : handle.error().message);
+        handed(std::move(handle));
+      });
+}
+
+void TappedHypervisor::arrive(const host::InstanceSpec& spec, const std::string& handle,
+                              std::function<Status(const host::InstanceInfo&)> devices_ready,
+                              Done done) {
+  trace_.add("{} instance {}: arrive", who_, spec.id);
+  driver_.arrive(spec, handle, std::move(devices_ready),
+                 [this, id = spec.id, done = std::move(done)](Status status) {
+                   trace_.add("{} instance {}: {}", who_, id,
+                              status ? "arrived" : status.error().message);
+                   done(std::move(status));
+                 });
+}
+
+void TappedHypervisor::take_back(const host::InstanceSpec& spec,
+                                 std::function<Status(const host::InstanceInfo&)> devices_ready,
+                                 Done done) {
+  trace_.add("{} instance {}: take back", who_, spec.id);
+  driver_.take_back(
+      spec, std::move(devices_ready), [this, id = spec.id, done = std::move(done)](Status status) {
+        trace_.add("{} instance {}: {}", who_, id, status ? "taken back" : status.error().message);
+        done(std::move(status));
+      });
+}
+
 // --- store
 
 void TappedStore::commit(std::vector<Txn> batch, CommitDone done) {

@@ -43,6 +43,14 @@ class TappedKernel final : public host::Kernel {
   Result<MapPart> map_part(host::Map map, host::ByteView after, std::size_t most) override {
     return kernel_.map_part(map, after, most);
   }
+  Result<std::vector<std::pair<host::Bytes, host::Bytes>>> flows_of(
+      std::span<const PortId> ports) override {
+    return kernel_.flows_of(ports);
+  }
+  Result<bool> place_flow(host::ByteView key, host::ByteView flow) override {
+    return kernel_.place_flow(key, flow);
+  }
+  Status forget_flows(PortId port) override { return kernel_.forget_flows(port); }
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
     return kernel_.arena(offset, bytes);
   }
@@ -81,6 +89,11 @@ class TappedHypervisor final : public host::Hypervisor {
   void on_changed(std::function<void()> callback) override {
     driver_.on_changed(std::move(callback));
   }
+  void depart(const std::string& id, std::function<void()> silent, Handed) override;
+  void arrive(const host::InstanceSpec&, const std::string& handle,
+              std::function<Status(const host::InstanceInfo&)> devices_ready, Done) override;
+  void take_back(const host::InstanceSpec&,
+                 std::function<Status(const host::InstanceInfo&)> devices_ready, Done) override;
 
  private:
   host::Hypervisor& driver_;

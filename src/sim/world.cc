@@ -26,6 +26,7 @@ Tunables random_tunables(SimRandom& random) {
   t.session_coalesce_us = random.below(2) ? 0 : between(1, 20'000);
   t.session_reconnect_min_ms = between(10, 500);
   t.session_reconnect_max_ms = t.session_reconnect_min_ms * between(1, 8);
+  t.move_deadline_ms = between(300, 8'000);
   t.reconcile_retry_min_ms = between(10, 300);
   t.reconcile_retry_max_ms = t.reconcile_retry_min_ms * between(2, 16);
   t.reconcile_batch = between(1, 64);
@@ -74,6 +75,7 @@ class World {
             auto* server = server_.serving();
             return server ? &server->sessions() : nullptr;
           }));
+    for (auto& host : hosts_) host->machines.transit = &transit_;
     server_.on_serving = [this] {
       history_.catch_up();
       began_at_ = history_.revision();
@@ -188,6 +190,20 @@ class World {
     run_for(milliseconds(1 + random.below(longest)));
     history_.catch_up();
     for (auto& host : hosts_) host->look();
+    look_at_guests();
+  }
+
+  // A guest is with one host, or with none while it moves.
+  void look_at_guests() {
+    std::map<std::uint64_t, std::string> running;
+    for (const auto& host : hosts_)
+      for (const auto& [id, machine] : host->machines.machines) {
+        if (!machine.sending || machine.guest == 0) continue;
+        const auto [other, first] = running.emplace(machine.guest, host->name());
+        if (!first)
+          verdict_.broken("a guest is with one host",
+                          fmt::format("{} runs on {} and {}", id, other->second, host->name()));
+      }
   }
 
   // A wait for "applied" was answered: every host that the revision concerns has said so.
@@ -224,10 +240,18 @@ class World {
     server_.compare_with(history_);
     clients_.check_nothing_lost();
     history_.check_compiler();
+    look_at_guests();
     for (auto& host : hosts_) {
       host->look();
       host->compare_with_fresh();
     }
+    // Nobody is left between hosts, and nobody's guest runs where the inventory does not say.
+    history_.head().each<v1::VirtualMachine>([&](const v1::VirtualMachine& vm) {
+      if (vm.status().has_move())
+        verdict_.broken("moves end", key_of(vm).describe() + " is still moving");
+    });
+    if (!transit_.guests.empty())
+      verdict_.broken("moves end", transit_.guests.begin()->second.id + " is with no host");
   }
 
   // What the server says is not as it should be; empty: nothing.
@@ -264,6 +288,7 @@ class World {
   ServerNode server_;
   History history_;
   Clients clients_;
+  host::FakeTransit transit_;  // what guests cross between hosts by
   std::vector<std::unique_ptr<HostNode>> hosts_;
   std::optional<Accidents> accidents_;
   int step_ = 0;

@@ -334,5 +334,44 @@ TEST_F(Flows, SweepDeletesWhatHasExpiredAndNothingElse) {
   EXPECT_EQ(world->counter(PS_COUNT_FLOW_EXPIRED), 2u);
 }
 
+// From a low port to a high one: judged in mid-stream, it would pass for a connection that the
+// other end opened.
+TEST_F(Flows, EntriesThatCameWithTheirVmKeepItsConnectionsAndCountForItsPort) {
+  auto tunables = World::small();
+  tunables.flow_port_quota = 16;
+  start(tunables);
+  world->enable(kA, PS_OUT, world->policy(rules(Action::kAllow)));
+  world->enable(kA, PS_IN, world->policy(rules(Action::kDeny)));
+  from_a(tcp_a_to_b(1000, 60000, SYN));
+  from_b(tcp_b_to_a(60000, 1000, SYN | ACK));
+  from_a(tcp_a_to_b(1000, 60000, ACK));
+  auto& programs = world->the_switch();
+  const std::vector ports{PortId(kA)};
+  const auto entries = programs.flows_of(ports);
+  ASSERT_TRUE(entries) << entries.error().text();
+  ASSERT_EQ(entries->size(), 1u);
+  ASSERT_TRUE(programs.forget_flows(PortId(kA)));
+  ASSERT_EQ(programs.flows_of(ports)->size(), 0u);
+  EXPECT_EQ(from_b(tcp_b_to_a(60000, 1000, ACK)), "drop policy_deny") << "without its entry";
+
+  auto key = host::value_of<ps_flow_key>((*entries)[0].first).value();
+  auto flow = host::value_of<ps_flow>((*entries)[0].second).value();
+  flow.policy = UINT64_MAX;
+  const auto place = [&] { return programs.place_flow(host::bytes_of(key), host::bytes_of(flow)); };
+  EXPECT_TRUE(place().value());
+  EXPECT_FALSE(place().value()) << "the same again";
+  EXPECT_EQ(from_b(tcp_b_to_a(60000, 1000, ACK)), "redirect");
+  EXPECT_EQ(world->counter(PS_COUNT_FLOW_REJUDGED), 1u);
+
+  for (int i = 1; i < 16; ++i) {
+    ++key.remote_port;
+    EXPECT_TRUE(place()) << i;
+  }
+  ++key.remote_port;
+  EXPECT_EQ(place().error().code, Code::kResourceExhausted) << "the quota counts what came";
+  ASSERT_TRUE(programs.forget_flows(PortId(kA)));
+  EXPECT_TRUE(place());
+}
+
 }  // namespace
 }  // namespace penstock::packets

@@ -18,6 +18,8 @@ void add_standard_verbs(Verbs& verbs) {
   add_enable_verb(verbs);
   add_disable_verb(verbs);
   add_decide_verbs(verbs);
+  add_vm_verb(verbs);
+  add_host_verb(verbs);
   add_explain_verb(verbs);
   add_trace_verb(verbs);
   add_reach_verb(verbs);

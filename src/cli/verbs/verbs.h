@@ -19,6 +19,8 @@ void add_catalog_file_verbs(Verbs&, CLI::App& catalog);  // below it
 void add_enable_verb(Verbs&);
 void add_disable_verb(Verbs&);
 void add_decide_verbs(Verbs&);  // approve, refuse
+void add_vm_verb(Verbs&);
+void add_host_verb(Verbs&);
 void add_explain_verb(Verbs&);
 void add_trace_verb(Verbs&);
 void add_status_verb(Verbs&);

@@ -53,6 +53,17 @@ class LinuxKernel final : public Kernel {
     return switch_->map_part(map, after, most);
   }
 
+  Result<std::vector<std::pair<Bytes, Bytes>>> flows_of(std::span<const PortId> ports) override {
+    return switch_->flows_of(ports);
+  }
+  Result<bool> place_flow(ByteView key, ByteView flow) override {
+    return switch_->place_flow(key, flow);
+  }
+  Status forget_flows(PortId port) override {
+    PENSTOCK_TRY(switch_->forget_flows(port));
+    return {};
+  }
+
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override {
     return switch_->arena(offset, bytes);
   }

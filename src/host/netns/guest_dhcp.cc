@@ -169,6 +169,18 @@ Status stop_dhcp_client(const NetNamespace& where, const std::string& run_dir,
   return {};
 }
 
+void adopt_dhcp_clients(const std::string& folder, const std::string& run_dir,
+                        const std::string& guest) {
+  const auto own = std::filesystem::path(run_dir) / "dhcp";
+  std::error_code ignored;
+  if (std::filesystem::equivalent(folder, own, ignored)) return;
+  std::filesystem::create_directories(own, ignored);
+  for (const auto& file : std::filesystem::directory_iterator(folder, ignored))
+    if (file.path().filename().string().starts_with(guest + "."))
+      std::filesystem::copy_file(file.path(), own / file.path().filename(),
+                                 std::filesystem::copy_options::overwrite_existing, ignored);
+}
+
 void forget_dhcp_clients(const std::string& run_dir, const std::string& guest) {
   std::error_code ignored;
   for (const auto& file : std::filesystem::directory_iterator(run_dir + "/dhcp", ignored)) {

@@ -22,6 +22,7 @@ using linux_net::NetNamespace;
 namespace {
 
 constexpr std::string_view kAliasStart = "penstock:port/";
+constexpr std::string_view kNameStart = "ps-p";
 
 // '@' stands in no tenant's and no VM's name, so this can be turned back.
 std::string file_name(std::string id) {
@@ -43,7 +44,7 @@ bool safe_id(const std::string& id) {
 }  // namespace
 
 std::string device_name(PortId port) {
-  return fmt::format("ps-p{}", port.value);
+  return fmt::format("{}{}", kNameStart, port.value);
 }
 
 std::string device_alias(const GuestDevice& device) {
@@ -83,7 +84,8 @@ Result<std::vector<InstanceInfo>> Guests::list() {
     found[id] = {id, linux_net::namespace_bound_at(file.path()), {}};
   }
   if (error) return fail_errno(error.value(), fmt::format("list {}/netns", run_dir_));
-  for (const auto& link : PENSTOCK_TRY(linux_net::list_links(host_))) {
+  const auto links = PENSTOCK_TRY(linux_net::list_links(host_));
+  for (const auto& link : links) {
     const auto device = parse_device_alias(link.alias);
     if (!device || link.kind != "veth") continue;
     // Devices whose namespace file is gone are listed too, so that somebody removes them.
@@ -93,10 +95,43 @@ Result<std::vector<InstanceInfo>> Guests::list() {
   }
   std::vector<InstanceInfo> sorted;
   for (auto& [id, instance] : found) {
+    // Asked only where no outer end is: it costs a look into the guest.
+    if (instance.running && instance.ports.empty())
+      instance.departed = PENSTOCK_TRY(holder(id, links)) != Holder::kUs;
     std::ranges::sort(instance.ports, {}, &PortDevice::port);
     sorted.push_back(std::move(instance));
   }
   return sorted;
+}
+
+namespace {
+
+bool is_outer_end(const LinkInfo& link) {
+  return link.kind == "veth" && link.name.starts_with(kNameStart);
+}
+
+}  // namespace
+
+auto Guests::holder(const std::string& id, const std::vector<LinkInfo>& host_links)
+    -> Result<Holder> {
+  const auto where = NetNamespace::open(namespace_path(id));
+  if (!where) return Holder::kUs;  // gone this moment: the next look says
+  auto guest = PENSTOCK_TRY(NetlinkSocket::open_in(*where));
+  const auto inside = PENSTOCK_TRY(linux_net::list_links(guest));
+  if (std::ranges::any_of(inside, is_outer_end)) return Holder::kNobody;
+  bool has_nic = false;
+  for (const auto& nic : inside) {
+    if (nic.kind != "veth") continue;
+    has_nic = true;
+    for (const auto& outer : host_links) {
+      // Numbers alone say nothing: every namespace counts from 1, and another host's do as ours.
+      const auto device = parse_device_alias(outer.alias);
+      const bool its = device ? device->instance == id : outer.alias.empty();
+      if (is_outer_end(outer) && its && outer.peer == nic.ifindex && nic.peer == outer.ifindex)
+        return Holder::kUs;
+    }
+  }
+  return has_nic ? Holder::kOther : Holder::kUs;
 }
 
 Result<NetNamespace> Guests::make_namespace(const std::string& id) {
@@ -127,6 +162,12 @@ Result<PortDevice> Guests::make_nic(const InstanceSpec& spec, const NicSpec& nic
   const auto guest_links = PENSTOCK_TRY(linux_net::list_links(guest));
   auto outside = linux_net::find_link(host_, name);
   if (!outside && outside.error().code != Code::kNotFound) return std::unexpected(outside.error());
+  if (const auto laid_down = std::ranges::find(guest_links, name, &LinkInfo::name);
+      !outside && laid_down != guest_links.end() && is_outer_end(*laid_down)) {
+    const auto here = PENSTOCK_TRY(NetNamespace::current());
+    PENSTOCK_CHECK(linux_net::move_link(guest, laid_down->ifindex, here));
+    return make_nic(spec, nic, where, guest);
+  }
   const auto peer_of = [&](const LinkInfo& host_link) {
     return std::ranges::find_if(guest_links, [&](const LinkInfo& inside) {
       return inside.kind == "veth" && inside.peer == host_link.ifindex &&
@@ -177,7 +218,9 @@ Result<PortDevice> Guests::make_nic(const InstanceSpec& spec, const NicSpec& nic
 Status Guests::stop(const std::string& id) {
   const auto path = namespace_path(id);
   if (linux_net::namespace_bound_at(path)) {
-    PENSTOCK_CHECK(linux_net::kill_processes_in(PENSTOCK_TRY(NetNamespace::open(path))));
+    const auto links = PENSTOCK_TRY(linux_net::list_links(host_));
+    if (PENSTOCK_TRY(holder(id, links)) != Holder::kOther)
+      PENSTOCK_CHECK(linux_net::kill_processes_in(PENSTOCK_TRY(NetNamespace::open(path))));
   }
   PENSTOCK_CHECK(remove_devices(id, {}));
   PENSTOCK_CHECK(linux_net::remove_bound_namespace(path));
@@ -196,6 +239,8 @@ Result<InstanceInfo> Guests::prepare(const InstanceSpec& spec) {
     return InstanceInfo{spec.id, false, {}};
   }
   const auto where = PENSTOCK_TRY(make_namespace(spec.id));
+  if (PENSTOCK_TRY(holder(spec.id, PENSTOCK_TRY(linux_net::list_links(host_)))) == Holder::kOther)
+    return fail(Code::kFailedPrecondition, fmt::format("{}: another host has it", spec.id));
   auto guest = PENSTOCK_TRY(NetlinkSocket::open_in(where));
   PENSTOCK_CHECK(remove_devices(spec.id, spec.nics));
   InstanceInfo info{spec.id, true, {}};
@@ -231,6 +276,55 @@ Status Guests::start(const InstanceSpec& spec) {
 
 Status Guests::remove(const std::string& id) {
   return stop(id);
+}
+
+Status Guests::silence(const std::string& id) {
+  for (const auto& link : PENSTOCK_TRY(linux_net::list_links(host_))) {
+    const auto device = parse_device_alias(link.alias);
+    if (device && device->instance == id && link.up)
+      PENSTOCK_CHECK(linux_net::set_link_up(host_, link.ifindex, false));
+  }
+  return {};
+}
+
+Result<std::string> Guests::let_go(const std::string& id) {
+  const auto path = namespace_path(id);
+  const auto where = PENSTOCK_TRY(NetNamespace::open(path));
+  for (const auto& link : PENSTOCK_TRY(linux_net::list_links(host_))) {
+    const auto device = parse_device_alias(link.alias);
+    if (device && device->instance == id)
+      PENSTOCK_CHECK(linux_net::move_link(host_, link.ifindex, where));
+  }
+  return path;
+}
+
+Result<InstanceInfo> Guests::take(const InstanceSpec& spec, const std::string& handle) {
+  if (!safe_id(spec.id))
+    return fail(Code::kInvalidArgument, fmt::format("\"{}\" cannot name an instance", spec.id));
+  const auto path = namespace_path(spec.id);
+  const auto where = PENSTOCK_TRY(NetNamespace::open(handle));
+  if (linux_net::namespace_bound_at(path)) {
+    if (PENSTOCK_TRY(NetNamespace::open(path)).inode() != where.inode())
+      return fail(Code::kFailedPrecondition,
+                  fmt::format("{}: this host has another guest of that name", spec.id));
+  } else {
+    PENSTOCK_CHECK(where.bind_at(path));
+  }
+  auto prepared = prepare(spec);
+  if (!prepared) return prepared;
+  // What the guest's DHCP clients are told apart by lies beside the old name of its namespace.
+  const auto folder = std::filesystem::path(handle).parent_path().parent_path() / "dhcp";
+  adopt_dhcp_clients(folder, run_dir_, file_name(spec.id));
+  return prepared;
+}
+
+void Guests::forget(const InstanceSpec& spec) {
+  const auto links = linux_net::list_links(host_);
+  if (!links || !linux_net::namespace_bound_at(namespace_path(spec.id))) return;
+  if (holder(spec.id, *links).value_or(Holder::kNobody) == Holder::kUs &&
+      !(silence(spec.id) && let_go(spec.id)))
+    return;  // still ours in part, which is said by every look
+  (void)linux_net::remove_bound_namespace(namespace_path(spec.id));
 }
 
 }  // namespace penstock::host

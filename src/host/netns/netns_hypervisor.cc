@@ -128,6 +128,42 @@ void NetnsHypervisor::remove_instance(const std::string& id, Done done) {
                     [done](Status removed) { done(std::move(removed)); });
 }
 
+void NetnsHypervisor::depart(const std::string& id, std::function<void()> silent, Handed handed) {
+  auto* impl = impl_.get();
+  impl->off_strand([id](Guests& guests) { return guests.silence(id); },
+                   [=](Status silenced) {
+                     if (!silenced) return handed(std::unexpected(std::move(silenced).error()));
+                     silent();
+                     impl->off_strand(
+                         [id](Guests& guests) { return guests.let_go(id); },
+                         [=](Result<std::string> handle) { handed(std::move(handle)); });
+                   });
+}
+
+void NetnsHypervisor::arrive(const InstanceSpec& spec, const std::string& handle,
+                             std::function<Status(const InstanceInfo&)> devices_ready, Done done) {
+  auto* impl = impl_.get();
+  const auto give_back = [impl, spec, done](Error error) {
+    impl->off_strand(
+        [spec](Guests& guests) {
+          guests.forget(spec);
+          return Status{};
+        },
+        [done, error](Status) { done(std::unexpected(error)); });
+  };
+  impl->off_strand([spec, handle](Guests& guests) { return guests.take(spec, handle); },
+                   [=](Result<InstanceInfo> taken) {
+                     if (!taken) return give_back(std::move(taken).error());
+                     if (auto ready = devices_ready(*taken); !ready)
+                       return give_back(std::move(ready).error());
+                     impl->off_strand([spec](Guests& guests) { return guests.start(spec); },
+                                      [=](Status started) {
+                                        if (!started) return give_back(std::move(started).error());
+                                        done({});
+                                      });
+                   });
+}
+
 void NetnsHypervisor::on_changed(std::function<void()> changed) {
   if (!changed) return impl_->watch.on_change(nullptr);
   (void)list();

@@ -33,6 +33,9 @@ class NetnsHypervisor final : public Hypervisor {
                        std::function<Status(const InstanceInfo&)> devices_ready, Done) override;
   void remove_instance(const std::string& id, Done) override;
   void on_changed(std::function<void()>) override;
+  void depart(const std::string& id, std::function<void()> silent, Handed) override;
+  void arrive(const InstanceSpec&, const std::string& handle,
+              std::function<Status(const InstanceInfo&)> devices_ready, Done) override;
 
  private:
   struct Impl;

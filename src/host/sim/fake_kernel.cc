@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "abi/port.h"
+#include "host/switch/switch_abi.h"
 
 namespace penstock::host {
 
@@ -149,6 +150,36 @@ Result<Kernel::MapPart> FakeKernel::map_part(Map map, ByteView after, std::size_
   for (; it != content.end() && part.entries.size() < most; ++it) part.entries.push_back(*it);
   if (it != content.end()) part.end = part.entries.back().first;
   return part;
+}
+
+namespace {
+
+bool is_of(const Bytes& flow_key, PortId port) {
+  const auto key = value_of<ps_flow_key>(flow_key);
+  return key && key->port_id == port.value;
+}
+
+}  // namespace
+
+Result<std::vector<std::pair<Bytes, Bytes>>> FakeKernel::flows_of(std::span<const PortId> ports) {
+  std::vector<std::pair<Bytes, Bytes>> out;
+  for (const auto& entry : maps_[Map::kFlows])
+    if (std::ranges::any_of(ports, [&](PortId port) { return is_of(entry.first, port); }))
+      out.push_back(entry);
+  return out;
+}
+
+Result<bool> FakeKernel::place_flow(ByteView key, ByteView flow) {
+  const bool known = maps_[Map::kFlows].contains(Bytes(key.begin(), key.end()));
+  PENSTOCK_CHECK(map_put(Map::kFlows, key, flow));
+  return !known;
+}
+
+Status FakeKernel::forget_flows(PortId port) {
+  PENSTOCK_CHECK(changing());
+  std::erase_if(maps_[Map::kFlows], [&](const auto& entry) { return is_of(entry.first, port); });
+  changed();
+  return {};
 }
 
 Result<std::span<std::byte>> FakeKernel::arena(std::size_t offset, std::size_t bytes) {

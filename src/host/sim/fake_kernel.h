@@ -30,6 +30,9 @@ class FakeKernel final : public Kernel {
   Result<std::optional<Bytes>> map_get(Map, ByteView key) override;
   Result<std::vector<std::pair<Bytes, Bytes>>> map_dump(Map) override;
   Result<MapPart> map_part(Map, ByteView after, std::size_t most) override;
+  Result<std::vector<std::pair<Bytes, Bytes>>> flows_of(std::span<const PortId>) override;
+  Result<bool> place_flow(ByteView key, ByteView flow) override;
+  Status forget_flows(PortId) override;
   Result<std::span<std::byte>> arena(std::size_t offset, std::size_t bytes) override;
   std::size_t arena_bytes() const override;
   std::span<std::byte> arena();  // all of it

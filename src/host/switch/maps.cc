@@ -162,6 +162,24 @@ Result<Kernel::MapPart> Switch::map_part(Map map, ByteView after, std::size_t mo
   return part;
 }
 
+Result<std::vector<std::pair<Bytes, Bytes>>> Switch::flows_of(std::span<const PortId> ports) {
+  constexpr std::size_t kBatch = 4096;
+  std::vector<std::pair<Bytes, Bytes>> found;
+  for (Bytes after;;) {
+    auto part = PENSTOCK_TRY(map_part(Map::kFlows, after, kBatch));
+    for (auto& entry : part.entries) {
+      ps_flow_key key;
+      std::memcpy(&key, entry.first.data(), sizeof(key));
+      if (std::ranges::find(ports, PortId(key.port_id)) != ports.end())
+        found.push_back(std::move(entry));
+    }
+    after = std::move(part.end);
+    if (after.empty()) break;
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
 Result<std::vector<std::uint64_t>> Switch::counters() {
   std::vector<std::uint64_t> values;
   for (std::uint32_t i = 0; i < PS_COUNTER_COUNT; ++i)

@@ -315,6 +315,22 @@ Result<ps_sweep> Switch::forget_flows(PortId port) {
   return run_sweep(order);
 }
 
+Result<bool> Switch::place_flow(ByteView key, ByteView flow) {
+  ps_place order{};
+  order.key = PENSTOCK_TRY(value_of<ps_flow_key>(key));
+  order.flow = PENSTOCK_TRY(value_of<ps_flow>(flow));
+  bpf_test_run_opts options{};
+  options.sz = sizeof(options);
+  options.ctx_in = &order;
+  options.ctx_size_in = sizeof(order);
+  if (bpf_prog_test_run_opts(bpf_program__fd(object_->progs.place), &options) != 0)
+    return fail_errno(errno, "place a flow entry");
+  if (order.outcome == PS_PLACE_NO_ROOM)
+    return fail(Code::kResourceExhausted,
+                fmt::format("no room for a flow entry of port {}", order.key.port_id));
+  return order.outcome == PS_PLACED;
+}
+
 namespace {
 
 template <typename Record>

@@ -98,6 +98,9 @@ class Switch {
   Result<ps_sweep> sweep_at(std::uint64_t now_ns);
   // Deletes every entry of one port.
   Result<ps_sweep> forget_flows(PortId);
+  // See host/kernel.h.
+  Result<std::vector<std::pair<Bytes, Bytes>>> flows_of(std::span<const PortId>);
+  Result<bool> place_flow(ByteView key, ByteView flow);
 
   // Frames to answer, and log events. `consume` of the ring calls back on the strand; wait on its
   // fd.

@@ -65,6 +65,7 @@ Status TraceSwitch::load(const Switch& base, const Tunables& tunables, Kind kind
       switch_config(tunables);
   *const_cast<__u32*>(&rodata->ps_trace_live) = kind == Kind::kLive;
   bpf_program__set_autoload(object_->progs.sweep, false);
+  bpf_program__set_autoload(object_->progs.place, false);
   bpf_program__set_autoload(object_->progs.empty, false);
 
   std::vector<const char*> shared(kReadOnly.begin(), kReadOnly.end());

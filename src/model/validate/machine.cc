@@ -115,6 +115,22 @@ void check_placement(const v1::VirtualMachine& vm, const ValidateContext& contex
                    fmt::format("host {} is cordoned: nothing new is placed there", place.host()));
 }
 
+// The host itself as a member of networks.
+void check_host_port(const v1::VirtualMachine& vm, const v1::VirtualMachine* before,
+                     Problems& problems) {
+  const auto& host = vm.spec().placement().host();
+  if (host.empty())
+    problems.add("spec.placement.host", "is required: with driver \"host\" the VM is that host");
+  else if (before && !host_of(*before).empty() && host_of(*before) != host)
+    problems.add("spec.placement.host",
+                 fmt::format("the VM is host {} itself, which cannot move", host_of(*before)),
+                 "make another one for the other host");
+  for (int i = 0; i < vm.spec().nics_size(); ++i)
+    if (vm.spec().nics(i).address_mode() == v1::Nic::DHCP)
+      problems.add(field_path(field_path("spec.nics", static_cast<std::size_t>(i)), "addressMode"),
+                   "a host's addresses are static");
+}
+
 }  // namespace
 
 void validate(const v1::VirtualMachine& vm, const ValidateContext& context, Problems& problems) {
@@ -126,6 +142,7 @@ void validate(const v1::VirtualMachine& vm, const ValidateContext& context, Prob
   if (!vm.spec().driver().empty()) check_name(vm.spec().driver(), problems, "spec.driver");
   check_placement(vm, context, problems);
   const auto* before = context.before<v1::VirtualMachine>();
+  if (vm.spec().driver() == "host") check_host_port(vm, before, problems);
   check_owner(vm.spec().owner(), before ? before->spec().owner() : "", context.snapshot, problems);
 }
 

@@ -72,15 +72,20 @@ Result<NetNamespace> NetNamespace::create_bound(const std::string& path) {
                 fmt::format("a network namespace is bound at {} already", path));
   }
   auto made = PENSTOCK_TRY(create_anonymous());
+  PENSTOCK_CHECK(made.bind_at(path));
+  return made;
+}
+
+Status NetNamespace::bind_at(const std::string& path) const {
   Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0444));
   if (!file) return fail_errno(errno, fmt::format("create {}", path));
-  const auto source = fmt::format("/proc/self/fd/{}", made.fd());
+  const auto source = fmt::format("/proc/self/fd/{}", fd());
   if (mount(source.c_str(), path.c_str(), nullptr, MS_BIND, nullptr) != 0) {
     const int error = errno;
     unlink(path.c_str());
     return fail_errno(error, fmt::format("bind a network namespace at {}", path));
   }
-  return made;
+  return {};
 }
 
 Status NetNamespace::run(const std::function<Status()>& work) const {

@@ -30,6 +30,9 @@ class NetNamespace {
   // it.
   static Result<NetNamespace> create_anonymous();
 
+  // Another name for it, as create_bound() would have given it.
+  Status bind_at(const std::string& path) const;
+
   int fd() const { return fd_.get(); }
   // Equal for two handles of the same namespace.
   std::uint64_t inode() const { return inode_; }

@@ -54,6 +54,15 @@ class Catalog final : public v1::Catalog::CallbackService {
   Shared& shared_;
 };
 
+class Machines final : public v1::Machines::CallbackService {
+ public:
+  explicit Machines(Shared& shared) : shared_(shared) {}
+  PENSTOCK_UNARY(Move, MoveRequest, MoveResponse, move)
+
+ private:
+  Shared& shared_;
+};
+
 class Definitions final : public v1::Definitions::CallbackService {
  public:
   explicit Definitions(Shared& shared) : shared_(shared) {}
@@ -108,6 +117,7 @@ struct GrpcServer::Impl {
   Shared shared;
   Resources resources{shared};
   Catalog catalog{shared};
+  Machines machines{shared};
   Definitions definitions{shared};
   TracesService traces{shared};
   System system{shared};
@@ -133,6 +143,7 @@ Status GrpcServer::listen(const std::string& address, std::uint16_t port) {
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.RegisterService(&impl.resources);
   builder.RegisterService(&impl.catalog);
+  builder.RegisterService(&impl.machines);
   builder.RegisterService(&impl.definitions);
   builder.RegisterService(&impl.traces);
   builder.RegisterService(&impl.system);

@@ -314,6 +314,24 @@ bool Gateway::special(const ExchangePtr& exchange) {
     api_.decide(exchange->from, std::move(request), Exchange::to<v1::PutResponse>(exchange));
     return true;
   }
+  if (segments.size() == 5 && segments[0] == "v1" && segments[1] == "tenants" &&
+      segments[3] == "vms" && segments[4].ends_with(":move")) {
+    const auto vm = segments[4].substr(0, segments[4].size() - std::string_view(":move").size());
+    v1::MoveRequest request;
+    if (!need("POST") || !good(exchange->known({}, true)) || !good(exchange->decode_body(request)))
+      return true;
+    const auto said = [&](const std::string& given, const std::string& url, const char* field) {
+      if (given.empty() || given == url) return true;
+      exchange->refuse(fail_field(field, fmt::format("the URL says \"{}\"", url)).error());
+      return false;
+    };
+    if (!said(request.tenant(), segments[2], "tenant") || !said(request.name(), vm, "name"))
+      return true;
+    request.set_tenant(segments[2]);
+    request.set_name(vm);
+    api_.move(exchange->secret, std::move(request), Exchange::to<v1::MoveResponse>(exchange));
+    return true;
+  }
   // "NAME:verb"
   if (segments.size() != 3 || segments[0] != "v1") return false;
   const auto colon = segments[2].rfind(':');

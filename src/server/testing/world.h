@@ -83,7 +83,8 @@ class FakeHost final : public HostChannel {
           [this, message = std::move(message)]() mutable { send(std::move(message)); });
     received.push_back(message);
     if (message.has_heartbeat() || message.has_refused() || message.has_trace() ||
-        message.has_probe() || message.has_preview() || message.has_counters())
+        message.has_probe() || message.has_preview() || message.has_counters() ||
+        message.has_move() || message.has_flows())
       return;
     position = message.position();
     if (message.has_full()) {
