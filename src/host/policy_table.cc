@@ -173,7 +173,7 @@ Status PolicyTable::hold_steps(const v1::PortIntent& port, ps_direction directio
     step.line = one.image;
     step.profile = one.number;
     step.kind = PS_STEP_FILTER;
-    step.flags = intent.observe() ? PS_STEP_OBSERVE : 0;
+    step.flags = intent->observe() ? PS_STEP_OBSERVE : 0;
     step.counts = one.counts;
     steps.push_back(step);
   }

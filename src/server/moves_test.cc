@@ -183,7 +183,7 @@ TEST_F(MovesTest, AVmWhoseNewHostFailsToPrepareDoesNotLeave) {
 TEST_F(MovesTest, AServerThatIsKilledGoesOnInEveryPhase) {
   for (const auto* stop : {"h1 SEND_FLOWS", "h1 DEPART", "h2 ARRIVE"}) {
     SCOPED_TRACE(stop);
-    const auto from = vm().status().host(), to = from == "h1" ? "h2" : "h1";
+    const std::string from = vm().status().host(), to = from == "h1" ? "h2" : "h1";
     std::string at = stop;
     if (from == "h2") at = (at[1] == '1' ? "h2" : "h1") + at.substr(2);
     silent = {at};

@@ -59,6 +59,20 @@ class TappedKernel final : public host::Kernel {
   Status synchronize() override;
   Status take_over() override { return kernel_.take_over(); }
   Result<host::SwitchCounters> counters() override { return kernel_.counters(); }
+  std::size_t rule_counters() const override { return kernel_.rule_counters(); }
+  Result<std::vector<ps_rule_count>> rule_counts(std::uint32_t first,
+                                                 std::uint32_t count) override {
+    return kernel_.rule_counts(first, count);
+  }
+  Status set_rule_counts(std::uint32_t first, std::span<const ps_rule_count> counts) override {
+    return kernel_.set_rule_counts(first, counts);
+  }
+  Status forget_port_counts(PortId port, std::uint32_t slot) override {
+    return kernel_.forget_port_counts(port, slot);
+  }
+  void count(host::CountsWanted wanted, std::function<void(Result<host::Counts>)> done) override {
+    kernel_.count(std::move(wanted), std::move(done));
+  }
   void trace(host::TraceRun run, std::function<void(Result<host::TraceRecord>)> done) override {
     kernel_.trace(std::move(run), std::move(done));
   }

@@ -242,7 +242,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
     request.set_tenant(exchange->text("tenant"));
     request.set_name(exchange->text("name"));
     if (need("GET") && good(exchange->known({"kind", "tenant", "name"}, false)))
-      api_.counters(exchange->secret, request, Exchange::to<v1::CountersResponse>(exchange));
+      api_.counters(exchange->from, request, Exchange::to<v1::CountersResponse>(exchange));
     return true;
   }
   if (is({"v1:status"})) {
@@ -329,7 +329,7 @@ bool Gateway::special(const ExchangePtr& exchange) {
       return true;
     request.set_tenant(segments[2]);
     request.set_name(vm);
-    api_.move(exchange->secret, std::move(request), Exchange::to<v1::MoveResponse>(exchange));
+    api_.move(exchange->from, std::move(request), Exchange::to<v1::MoveResponse>(exchange));
     return true;
   }
   // "NAME:verb"
