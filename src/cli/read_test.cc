@@ -76,7 +76,7 @@ TEST(Flows, OneLineAFlowTheNewestLast) {
             "03:04:05.678Z [fd00::9]:40000 -> web:22                    tcp SYN    in  DENY       "
             "office#default\n"
             "03:04:05.678Z 10.0.0.7 -> web                              icmp 8/0   in  WOULD_DENY "
-            "office#3 \"ping\"\n");
+            "office#3 \"ping\" (observe)\n");
   EXPECT_THAT(terminal.run("flows --vm acme/web --outcome would-deny --last 1").out,
               Not(HasSubstr("fd00::9")));
   ran = terminal.run("flows --outcome maybe");
