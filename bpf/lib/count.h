@@ -60,16 +60,19 @@ PS_INLINE struct ps_rule_count* ps_rule_count_at(__u32 index) {
   return block ? &block->count[index % PS_RULES_PER_BLOCK] : 0;
 }
 
-// Has the flow's rules get what it has carried since the last time. Two CPUs at once may count a
-// few packets twice; the sweep is the only one that comes by often.
+// Has the flow's rules get what it has carried since the last time. Several may do so at once (two
+// sweeps, a packet): each takes the difference to what was there when it put its own number, so the
+// differences add up to what was carried.
 __attribute__((noinline)) int ps_settle(struct ps_flow* flow) {
   if (!flow) return 0;
-  const __u32 packets =
-      (__u32)(flow->packets[PS_OUT] + flow->packets[PS_IN]) - flow->counted_packets;
-  const __u64 bytes = flow->bytes[PS_OUT] + flow->bytes[PS_IN] - flow->counted_bytes;
-  if (!packets) return 0;
-  flow->counted_packets += packets;
-  flow->counted_bytes += bytes;
+  const __u32 counted = flow->counted_packets;
+  const __u32 carried = flow->packets[PS_OUT] + flow->packets[PS_IN];
+  if (carried == counted ||
+      __sync_val_compare_and_swap(&flow->counted_packets, counted, carried) != counted)
+    return 0;
+  const __u32 packets = carried - counted;
+  const __u64 so_far = flow->bytes[PS_OUT] + flow->bytes[PS_IN];
+  const __u64 bytes = so_far - __sync_lock_test_and_set(&flow->counted_bytes, so_far);
   for (int i = 0; i < PS_COUNTED_STEPS; i++) {
     struct ps_rule_count* count = flow->counts[i] ? ps_rule_count_at(flow->counts[i]) : 0;
     if (!count) continue;

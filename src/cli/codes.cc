@@ -73,6 +73,14 @@ constexpr Remedy kDropRemedies[] = {
     {"forged_tunnel",
      "If it lasts longer than a move of a VM takes, find who sends to the tunnel "
      "port of this host."},
+    {"rate_limit",
+     "`penstock counters vm/NAME` shows how often; choose a higher level (`penstock enable PROFILE "
+     "--level "
+     "LEVEL --on vm/NAME`), or send less."},
+    {"connection_limit",
+     "Close connections that are not needed, or choose a higher level; idle ones go by their "
+     "timeouts."},
+    {"connection_rate", "Open connections more slowly, reuse them, or choose a higher level."},
 };
 
 struct ErrorWords {

@@ -47,6 +47,7 @@ class PreviewsTest : public ::testing::Test {
     world.server->api().enable(
         secret.value_or(world.admin), request,
         [this](Result<v1::EnableResponse> response) { answer = std::move(response); });
+    world.run_for(1ms);
   }
   v1::PreviewReport report(const std::string& host) {
     v1::PreviewReport out;
@@ -74,6 +75,7 @@ class PreviewsTest : public ::testing::Test {
     v1::HostMessage message;
     *message.mutable_preview() = report;
     world.hosts[host]->say(message);
+    world.run_for(1ms);  // the audit log
   }
   const v1::Effect& effect() { return answer->value().outcome().effect(); }
 

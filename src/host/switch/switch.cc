@@ -289,7 +289,6 @@ Result<std::map<std::string, std::uint32_t>> Switch::verified_instructions() con
 }
 
 Result<ps_sweep> Switch::run_sweep(ps_sweep order) {
-  const std::lock_guard lock(sweeping_);
   bpf_test_run_opts options{};
   options.sz = sizeof(options);
   options.ctx_in = &order;

@@ -18,7 +18,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <set>
 #include <span>
@@ -148,7 +147,6 @@ class Switch {
   std::span<std::byte> ports_;
   std::set<Attachment> older_;  // that run an older version's program until take_over()
   bool taken_over_ = false;
-  std::mutex sweeping_;                       // two at once would count what flows carried twice
   std::map<Attachment, std::uint32_t> lent_;  // to the program with this id
 };
 
