@@ -9,7 +9,7 @@ namespace penstock::sim {
 namespace {
 
 constexpr int kTestSteps = 60;
-constexpr std::uint64_t kSeedsToFind = 20;
+constexpr std::uint64_t kSeedsToFind = 60;
 
 std::string tell(const RunReport& report) {
   std::string out;
