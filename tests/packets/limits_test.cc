@@ -1,8 +1,8 @@
 // Limits of levels, and what is counted of rules and ports.
 #include <sched.h>
 
-#include <algorithm>
 #include <bpf/bpf.h>
+#include <algorithm>
 
 #include <chrono>
 #include <thread>
@@ -156,8 +156,8 @@ TEST_F(Limits, OneLargerThanTheBurstPassesOnCredit) {
 TEST_F(Limits, ManyCpusGetNoMore) {
   allow(kA);
   world->limit(kA, {.connections = 150});
-  // A thread a CPU: test runs can be interrupted by each other, packets cannot, and counts are plain
-  // adds a CPU.
+  // A thread a CPU: test runs can be interrupted by each other, packets cannot, and counts are
+  // plain adds a CPU.
   const auto cpus = static_cast<int>(std::clamp(std::thread::hardware_concurrency(), 1u, 4u));
   std::vector<std::thread> senders;
   for (int t = 0; t < cpus; ++t)
