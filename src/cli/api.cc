@@ -162,6 +162,19 @@ Result<Json> Api::list(const Location& location, std::string_view selector,
   return items;
 }
 
+Result<Json> Api::catalog(std::string_view tenant, const Query& narrow) {
+  Json entries = Json::array();
+  std::string next;
+  do {
+    auto query = narrow;
+    if (!next.empty()) query.emplace_back("continue", next);
+    Json page = PENSTOCK_TRY(read("/v1/tenants/" + encode(tenant) + "/catalog", query));
+    for (auto& entry : page["entries"]) entries.push_back(std::move(entry));
+    next = text_at(at(page, "continue"));
+  } while (!next.empty());
+  return entries;
+}
+
 Status Api::watch(const Location& location, std::string_view selector, std::int64_t revision,
                   const std::function<bool(const Json&)>& event,
                   std::chrono::steady_clock::time_point deadline) {

@@ -35,6 +35,8 @@ class Api {
   Result<Json> get(const Location&);
   // All pages, as one array of objects; `revision` gets that of the pages when it is not null.
   Result<Json> list(const Location&, std::string_view selector, std::int64_t* revision = nullptr);
+  // All pages of the tenant's catalog, as one array of entries.
+  Result<Json> catalog(std::string_view tenant, const Query& narrow);
   // Events after `revision` (0: first all there is) until `event` returns false, the server ends
   // the stream or the deadline passes.
   Status watch(const Location&, std::string_view selector, std::int64_t revision,

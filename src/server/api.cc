@@ -113,7 +113,7 @@ void Api::list_entries(Caller from, const v1::ListCatalogRequest& request,
   done = counted("ListEntries", std::move(done));
   const auto who = caller(from);
   if (!who) return done(std::unexpected(who.error()));
-  done(list_catalog(reading(*who), request));
+  done(list_catalog(reading(*who), pages_, parts_.runtime.wall(), request));
 }
 
 void Api::explain(Caller from, const v1::ExplainRequest& request, Done<v1::ExplainResponse> done) {

@@ -395,5 +395,38 @@ TEST_F(Catalog, QuotasHoldAndSayWhatIsUsed) {
       "spec.quota.pools");
 }
 
+TEST_F(Catalog, PagesAreOfOneRevision) {
+  const auto publish = [&](const std::string& name, const char* whom) {
+    World::must(world_.put(R"({"kind":"ServiceProfile","metadata":{"name":")" + name +
+                           R"("},"spec":{"definition":"fw","published":true,"availability":)" +
+                           whom + "}}"));
+  };
+  for (const auto* name : {"a1", "a2", "b1"}) publish(name, R"({"everyone":true})");
+  publish("foreign", R"({"allow":{"tenants":["acme"],"groups":["netadmins"]}})");
+  v1::ListCatalogRequest request;
+  request.set_tenant("acme");
+  request.set_limit(2);
+  const auto page = [&] {
+    const auto got =
+        World::must(world_.call<v1::ListCatalogResponse, const v1::ListCatalogRequest&>(
+            &Api::list_entries, request, owner_));
+    std::string names;
+    for (const auto& entry : got.entries()) names += entry.metadata().name() + " ";
+    request.set_continue_(got.continue_());
+    return fmt::format("{}+{}", names, got.remaining());
+  };
+  EXPECT_EQ(page(), "a1 a2 +3") << "what is not for her is not counted";
+  publish("a3", R"({"everyone":true})");
+  EXPECT_EQ(page(), "b1 ips +1") << "as it was when the list began";
+  EXPECT_EQ(page(), "office +0");
+  EXPECT_EQ(request.continue_(), "");
+  EXPECT_EQ(page(), "a1 a2 +4") << "a new list";
+  request.set_continue_("nonsense");
+  const auto bad = world_.call<v1::ListCatalogResponse, const v1::ListCatalogRequest&>(
+      &Api::list_entries, request, owner_);
+  ASSERT_FALSE(bad);
+  EXPECT_EQ(bad.error().code, Code::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -32,10 +32,28 @@ void Pages::keep(const Snapshot& snapshot, WallTime now) {
       std::ranges::min_element(kept_, {}, [](const auto& entry) { return entry.second.used; }));
 }
 
-std::optional<Snapshot> Pages::at(std::int64_t revision) const {
-  const auto found = kept_.find(revision);
-  if (found == kept_.end()) return std::nullopt;
+Result<Snapshot> Pages::of(const PageRequest& page, const Snapshot& head) const {
+  if (!page.from || page.from->revision == head.revision()) return head;
+  const auto found = kept_.find(page.from->revision);
+  if (found == kept_.end())
+    return fail(Code::kFailedPrecondition,
+                fmt::format("revision {} of the list is not kept any more", page.from->revision),
+                "begin the list anew");
   return found->second.snapshot;
+}
+
+Result<PageRequest> parse_page(const Tunables& tunables, int limit,
+                               const std::string& continue_token) {
+  PageRequest page;
+  if (limit < 0) return fail_field("limit", "a limit cannot be negative");
+  page.limit = limit == 0 ? static_cast<int>(tunables.api_page_size)
+                          : std::min(limit, static_cast<int>(tunables.api_batch_max_items));
+  if (continue_token.empty()) return page;
+  page.from = ContinueToken::parse(continue_token);
+  if (!page.from)
+    return fail_field("continue", "this is not a continue token",
+                      "pass on what the page before answered");
+  return page;
 }
 
 }  // namespace penstock

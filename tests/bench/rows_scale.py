@@ -187,7 +187,7 @@ def sync(bench, lab_now, running, row, what):
 
 def catalog(bench, lab_now, secret):
     api = Api(lab_now.socket, secret)
-    target = "/v1/tenants/t-007/catalog"
+    target = "/v1/tenants/t-007/catalog?limit=5000"
     seen = len(api.get(target)["entries"])
     samples = []
     for _ in range(20 * ROUNDS):

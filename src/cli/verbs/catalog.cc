@@ -50,9 +50,7 @@ Result<Exit> catalog(Invocation& inv, const Options& options) {
   if (!options.query.empty()) query.emplace_back("query", options.query);
   if (!options.category.empty()) query.emplace_back("category", options.category);
   Api& api = *PENSTOCK_TRY(inv.api());
-  const Json answer = PENSTOCK_TRY(api.read("/v1/tenants/" + encode(tenant) + "/catalog", query));
-  Json entries = at(answer, "entries");
-  if (entries.is_null()) entries = Json::array();
+  const Json entries = PENSTOCK_TRY(api.catalog(tenant, query));
   if (entries.empty() && form->is_table()) {
     std::string narrow;
     if (!options.query.empty()) narrow += fmt::format(" has \"{}\"", options.query);

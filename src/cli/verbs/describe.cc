@@ -125,9 +125,9 @@ Result<Exit> describe_entry(Invocation& inv, const std::string& name) {
   if (tenant.empty())
     return inv.usage("of which tenant's catalog? give --tenant or set PENSTOCK_TENANT",
                      "penstock describe catalog NAME --tenant TENANT");
-  const Json answer = PENSTOCK_TRY(api.read("/v1/tenants/" + encode(tenant) + "/catalog", {}));
+  const Json entries = PENSTOCK_TRY(api.catalog(tenant, {}));
   Console& console = inv.console();
-  for (const auto& entry : at(answer, "entries")) {
+  for (const auto& entry : entries) {
     if (at(entry, "metadata", "name") != name) continue;
     Json status = at(entry, "status");
     const auto why = text_at(at(status, "whyNot"));

@@ -121,14 +121,14 @@ Result<Exit> get(Invocation& inv, const Options& options) {
 
 void add_get_verb(Verbs& verbs) {
   auto options = std::make_shared<Options>();
-  Verb& verb = verbs.add(
-      "get", "objects of a kind, or some of them by name",
-      {"penstock get vms --tenant acme", "penstock get events --for vm/acme/web-1",
-       "penstock get audit -l outcome=DENIED", "penstock get enablements -A --awaiting",
-       "penstock get vms -A -l role=web --sort-by HOST",
-       "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
-       "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
-       "{.status.host}{\"\\n\"}{end}'"});
+  Verb& verb =
+      verbs.add("get", "objects of a kind, or some of them by name",
+                {"penstock get vms --tenant acme", "penstock get events --for vm/acme/web-1",
+                 "penstock get audit -l outcome=DENIED", "penstock get enablements -A --awaiting",
+                 "penstock get vms -A -l role=web --sort-by HOST",
+                 "penstock get vm acme/web-1 -o yaml", "penstock get hosts -o wide -w",
+                 "penstock get vms -A -o jsonpath='{range .items[*]}{.metadata.name} "
+                 "{.status.host}{\"\\n\"}{end}'"});
   verb.app->add_option("what", options->words, "KIND, KIND NAME... or KIND/NAME...")->required();
   verb.app->add_option("-l,--selector", options->selector, "labels: role=web,tier in (a,b),!old");
   verb.app->add_option("--for", options->about, "of events and audit: those about KIND/NAME");

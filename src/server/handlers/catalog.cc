@@ -104,8 +104,8 @@ void say_on(const v1::ServiceProfile& profile, const v1::Enablement& enablement,
   status.set_mandatory(spec.mandatory());
   status.set_observe(spec.observe() || profile.spec().observe());
   status.set_why_not(fmt::format("{}{}level {}, {}", spec.mandatory() ? "mandatory, " : "",
-                                 status.observe() ? "observing: not protected, " : "",
-                                 spec.level(), Compiler::covers_by(enablement)));
+                                 status.observe() ? "observing: not protected, " : "", spec.level(),
+                                 Compiler::covers_by(enablement)));
 }
 
 using Covering = std::vector<std::shared_ptr<const v1::Enablement>>;
@@ -163,8 +163,9 @@ std::optional<v1::CatalogEntry> catalog_entry(const ReadContext& context, const 
   return entry;
 }
 
-Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
-                                             const v1::ListCatalogRequest& request) {
+Status each_catalog_entry(const ReadContext& context, const v1::ListCatalogRequest& request,
+                          std::string_view after,
+                          const std::function<bool(v1::CatalogEntry)>& visit) {
   const auto& snapshot = context.snapshot;
   PENSTOCK_CHECK(authorize_catalog(snapshot, context.who, request.tenant()));
   std::shared_ptr<const v1::VirtualMachine> vm;
@@ -174,32 +175,60 @@ Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context,
     PENSTOCK_CHECK(authorize(snapshot, context.who, Action::kRead, key, vm.get()));
     if (!vm) return not_found(key);
   }
-  v1::ListCatalogResponse response;
-  response.set_revision(snapshot.revision());
   const auto covering = vm ? enablements_covering(snapshot, *vm) : Covering();
   const auto take = [&](const v1::ServiceProfile& profile) {
     const bool on = std::ranges::any_of(covering, [&](const auto& enablement) {
       return enablement->spec().profile() == profile.metadata().name();
     });
     auto entry = catalog_entry(context, request.tenant(), profile, on);
-    if (!entry) return;
+    if (!entry) return true;
     auto& status = *entry->mutable_status();
     if (vm) judge_for_vm(context, request.tenant(), profile, vm, covering, status);
     if (!request.category().empty() &&
         std::ranges::find(status.categories(), request.category()) == status.categories().end())
-      return;
-    if (!found_by(*entry, request.query())) return;
-    *response.add_entries() = std::move(*entry);
+      return true;
+    if (!found_by(*entry, request.query())) return true;
+    return visit(std::move(*entry));
   };
   if (request.tenant().empty()) {
-    snapshot.each<v1::ServiceProfile>(take);
-    return response;
+    snapshot.each_after(ObjectKey::of<v1::ServiceProfile>("", after),
+                        [&](const ObjectKey&, const MessagePtr& object, std::int64_t) {
+                          return take(static_cast<const v1::ServiceProfile&>(*object));
+                        });
+    return {};
   }
   const auto offered = snapshot.profiles_offered_to(request.tenant());
   std::set<std::string> names(offered.begin(), offered.end());
   for (const auto& enablement : covering) names.insert(enablement->spec().profile());
-  for (const auto& name : names)
-    if (const auto profile = snapshot.find<v1::ServiceProfile>(name)) take(*profile);
+  for (auto name = names.upper_bound(std::string(after)); name != names.end(); ++name)
+    if (const auto profile = snapshot.find<v1::ServiceProfile>(*name); profile && !take(*profile))
+      break;
+  return {};
+}
+
+Result<v1::ListCatalogResponse> list_catalog(const ReadContext& context, Pages& pages, WallTime now,
+                                             const v1::ListCatalogRequest& request) {
+  const auto page =
+      PENSTOCK_TRY(parse_page(context.tunables, request.limit(), request.continue_()));
+  const auto snapshot = PENSTOCK_TRY(pages.of(page, context.snapshot));
+  const ReadContext pinned{snapshot,        context.who,      context.status,
+                           context.journal, context.tunables, context.now};
+  v1::ListCatalogResponse response;
+  response.set_revision(snapshot.revision());
+  int remaining = 0;
+  PENSTOCK_CHECK(each_catalog_entry(pinned, request, page.from ? page.from->name : "",
+                                    [&](v1::CatalogEntry entry) {
+                                      if (response.entries_size() < page.limit)
+                                        *response.add_entries() = std::move(entry);
+                                      else
+                                        ++remaining;
+                                      return true;
+                                    }));
+  if (remaining == 0) return response;
+  const auto& last = response.entries(page.limit - 1).metadata().name();
+  response.set_remaining(remaining);
+  response.set_continue_(ContinueToken{snapshot.revision(), "", last}.text());
+  pages.keep(snapshot, now);
   return response;
 }
 

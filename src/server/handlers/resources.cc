@@ -17,10 +17,13 @@ Result<v1::Object> get_object(const ReadContext& context, const v1::GetRequest& 
   if (key.kind == &kind_of<v1::CatalogEntry>()) {
     v1::ListCatalogRequest list;
     list.set_tenant(request.tenant());
-    const auto listed = PENSTOCK_TRY(list_catalog(context, list));
-    for (const auto& entry : listed.entries())
-      if (entry.metadata().name() == request.name()) return wrap(entry);
-    return not_found(key);
+    std::optional<v1::Object> found;
+    PENSTOCK_CHECK(each_catalog_entry(context, list, "", [&](v1::CatalogEntry entry) {
+      if (entry.metadata().name() == request.name()) found = wrap(entry);
+      return !found;
+    }));
+    if (!found) return not_found(key);
+    return *found;
   }
   const auto* recent = context.journal.of(*key.kind);
   MessagePtr object = recent ? recent->find(key.name) : context.snapshot.find(key);
@@ -36,8 +39,7 @@ struct ListPlan {
   std::string tenant;
   v1::LabelSelector selector;
   bool selective = false;
-  int limit = 0;
-  std::optional<ContinueToken> from;
+  PageRequest page;
 };
 
 Result<ListPlan> plan_list(const Tunables& tunables, const v1::ListRequest& request) {
@@ -46,19 +48,10 @@ Result<ListPlan> plan_list(const Tunables& tunables, const v1::ListRequest& requ
     return fail_field("kind", "a kind is needed", "for example \"VirtualMachine\"");
   plan.kind = PENSTOCK_TRY(find_kind(request.kind()));
   plan.tenant = request.tenant();
-  if (request.limit() < 0) return fail_field("limit", "a limit cannot be negative");
-  plan.limit = request.limit() == 0
-                   ? static_cast<int>(tunables.api_page_size)
-                   : std::min(request.limit(), static_cast<int>(tunables.api_batch_max_items));
+  plan.page = PENSTOCK_TRY(parse_page(tunables, request.limit(), request.continue_()));
   if (!request.label_selector().empty()) {
     plan.selector = PENSTOCK_TRY(parse_selector(request.label_selector()));
     plan.selective = true;
-  }
-  if (!request.continue_().empty()) {
-    plan.from = ContinueToken::parse(request.continue_());
-    if (!plan.from)
-      return fail_field("continue", "this is not a continue token",
-                        "pass on what the page before answered");
   }
   return plan;
 }
@@ -67,13 +60,13 @@ v1::ListResponse list_recent(const ReadContext& context, const Recent& recent,
                              const ListPlan& plan) {
   v1::ListResponse response;
   response.set_revision(context.snapshot.revision());
-  recent.each_after(plan.from ? plan.from->name : "", [&](const MessagePtr& entry) {
+  recent.each_after(plan.page.from ? plan.page.from->name : "", [&](const MessagePtr& entry) {
     const auto key = key_of(*entry);
     if (!plan.tenant.empty() && Journal::tenant_of(*entry) != plan.tenant) return true;
     if (plan.selective && !matches(plan.selector, metadata_of(*entry).labels())) return true;
     if (!may_read(context.snapshot, context.who, key, entry.get())) return true;
-    if (response.items_size() == plan.limit) {
-      const auto& last = metadata_of(*unwrap(response.items(plan.limit - 1)));
+    if (response.items_size() == plan.page.limit) {
+      const auto& last = metadata_of(*unwrap(response.items(plan.page.limit - 1)));
       response.set_continue_(ContinueToken{response.revision(), "", last.name()}.text());
       return false;
     }
@@ -98,21 +91,17 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
   if (plan.kind == &kind_of<v1::CatalogEntry>()) {
     v1::ListCatalogRequest list;
     list.set_tenant(plan.tenant);
+    list.set_limit(request.limit());
+    list.set_continue_(request.continue_());
+    const auto listed = PENSTOCK_TRY(list_catalog(context, pages, now, list));
     v1::ListResponse response;
-    response.set_revision(context.snapshot.revision());
-    const auto listed = PENSTOCK_TRY(list_catalog(context, list));
+    response.set_revision(listed.revision());
+    response.set_continue_(listed.continue_());
+    response.set_remaining(listed.remaining());
     for (const auto& entry : listed.entries()) *response.add_items() = wrap(entry);
     return response;
   }
-  auto snapshot = context.snapshot;
-  if (plan.from && plan.from->revision != snapshot.revision()) {
-    auto kept = pages.at(plan.from->revision);
-    if (!kept)
-      return fail(Code::kFailedPrecondition,
-                  fmt::format("revision {} of the list is not kept any more", plan.from->revision),
-                  "begin the list anew");
-    snapshot = std::move(*kept);
-  }
+  const auto snapshot = PENSTOCK_TRY(pages.of(plan.page, context.snapshot));
   const ReadContext pinned{snapshot,        context.who,      context.status,
                            context.journal, context.tunables, context.now};
   v1::ListResponse response;
@@ -123,11 +112,12 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
     if (key.kind != plan.kind) return false;
     if (!plan.tenant.empty() && plan.kind->tenant_scoped && key.tenant != plan.tenant)
       return key.tenant < plan.tenant;
-    if (plan.from && std::tie(key.tenant, key.name) <= std::tie(plan.from->tenant, plan.from->name))
+    if (plan.page.from &&
+        std::tie(key.tenant, key.name) <= std::tie(plan.page.from->tenant, plan.page.from->name))
       return true;
     if (plan.selective && !matches(plan.selector, metadata_of(*object).labels())) return true;
     if (!may_read(snapshot, context.who, key, object.get())) return true;
-    if (response.items_size() < plan.limit) {
+    if (response.items_size() < plan.page.limit) {
       *response.add_items() = shown(pinned, key, *object);
       last = key;
     } else {
@@ -135,8 +125,8 @@ Result<v1::ListResponse> list_objects(const ReadContext& context, Pages& pages, 
     }
     return true;
   };
-  if (plan.from)
-    snapshot.each_after({plan.kind, plan.from->tenant, plan.from->name}, visit);
+  if (plan.page.from)
+    snapshot.each_after({plan.kind, plan.page.from->tenant, plan.page.from->name}, visit);
   else if (!plan.tenant.empty() && plan.kind->tenant_scoped)
     snapshot.each(*plan.kind, plan.tenant, visit);
   else

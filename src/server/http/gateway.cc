@@ -288,7 +288,14 @@ bool Gateway::special(const ExchangePtr& exchange) {
     request.set_vm(exchange->text("vm"));
     request.set_query(exchange->text("query"));
     request.set_category(exchange->text("category"));
-    if (need("GET") && good(exchange->known({"vm", "query", "category", "watch"}, false)))
+    request.set_continue_(exchange->text("continue"));
+    if (const auto limit = exchange->url.parameter("limit")) {
+      const auto number = parse_number<std::int32_t>("limit", *limit);
+      if (!good(number ? Status() : Status(std::unexpected(number.error())))) return true;
+      request.set_limit(*number);
+    }
+    if (need("GET") &&
+        good(exchange->known({"vm", "query", "category", "limit", "continue", "watch"}, false)))
       api_.list_entries(exchange->from, request, Exchange::to<v1::ListCatalogResponse>(exchange));
     return true;
   }
