@@ -130,8 +130,7 @@ class Collector {
     if (!vm) return;
     for (const auto& host : places_of(*vm))
       for (const auto& nic : vm->spec().nics())
-        if (nic_name.empty() || nic.name() == nic_name)
-          add(host, ItemRef::port_of(nic.port_id()));
+        if (nic_name.empty() || nic.name() == nic_name) add(host, ItemRef::port_of(nic.port_id()));
   }
   void network_ports(const std::string& tenant, const std::string& network) {
     for (const auto& host : view_.snapshot().hosts_of_network(tenant, network))

@@ -156,8 +156,8 @@ void Instances::depart(const std::string& id, Silent silent, Hypervisor::Handed 
           });
 }
 
-void Instances::take(const std::string& driver_name, const InstanceSpec& spec, const Take& act,
-                     Hypervisor::Done done) {
+void Instances::take(const std::string& driver_name, const InstanceSpec& spec, bool own,
+                     const Take& act, Hypervisor::Done done) {
   const auto driver = drivers_.find(driver_name);
   if (driver == drivers_.end())
     return done(fail(Code::kUnimplemented,
@@ -173,19 +173,24 @@ void Instances::take(const std::string& driver_name, const InstanceSpec& spec, c
         learn(instances_[id], info);
         return hooks_.devices_ready(info);
       },
-      [this, spec, done = std::move(done)](Status status) {
+      [this, spec, own, done = std::move(done)](Status status) {
         auto& instance = instances_[spec.id];
         instance.working = false;
+        const bool elsewhere =
+            !status && (!own || status.error().code == Code::kFailedPrecondition);
         if (status) {
           instance.applied = spec;
           instance.running = true;
           instance.departed = false;
         } else {
-          // Whether it is here the next look says; it is not to be brought up before.
-          learn(instance, {spec.id, true, {}, true});
           instance.applied.reset();
+          // What was let go here belongs here again, whatever fails then: the reconciler goes on.
+          if (elsewhere)
+            learn(instance, {spec.id, true, {}, true});
+          else
+            instance.departed = false;
         }
-        hooks_.finished(spec.id, {});
+        hooks_.finished(spec.id, elsewhere ? Status{} : status);
         done(std::move(status));
       });
 }
@@ -193,7 +198,7 @@ void Instances::take(const std::string& driver_name, const InstanceSpec& spec, c
 void Instances::arrive(const std::string& driver, const InstanceSpec& spec,
                        const std::string& handle, Hypervisor::Done done) {
   take(
-      driver, spec,
+      driver, spec, false,
       [&](Hypervisor& hypervisor, auto ready, auto finished) {
         hypervisor.arrive(spec, handle, std::move(ready), std::move(finished));
       },
@@ -203,7 +208,7 @@ void Instances::arrive(const std::string& driver, const InstanceSpec& spec,
 void Instances::take_back(const std::string& driver, const InstanceSpec& spec,
                           Hypervisor::Done done) {
   take(
-      driver, spec,
+      driver, spec, true,
       [&](Hypervisor& hypervisor, auto ready, auto finished) {
         hypervisor.take_back(spec, std::move(ready), std::move(finished));
       },

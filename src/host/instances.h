@@ -68,7 +68,9 @@ class Instances {
   };
   using Take = std::function<void(Hypervisor&, std::function<Status(const InstanceInfo&)>,
                                   Hypervisor::Done)>;
-  void take(const std::string& driver, const InstanceSpec&, const Take&, Hypervisor::Done);
+  // `own`: it is this host's to have.
+  void take(const std::string& driver, const InstanceSpec&, bool own, const Take&,
+            Hypervisor::Done);
   void learn(Instance&, const InstanceInfo&);
   Result<Progress> begin_remove(const std::string& id, Instance&);
 

@@ -115,8 +115,8 @@ class Kernel {
   // --- flow entries of ports that move
   // All entries of these ports, as bytes of ps_flow_key and ps_flow, in one walk of the table.
   virtual Result<std::vector<std::pair<Bytes, Bytes>>> flows_of(std::span<const PortId>) = 0;
-  // Puts an entry in and counts it for its port, in place of one with the same key. False: there was
-  // one. kResourceExhausted: table or quota are full.
+  // Puts an entry in and counts it for its port, in place of one with the same key. False: there
+  // was one. kResourceExhausted: table or quota are full.
   virtual Result<bool> place_flow(ByteView key, ByteView flow) = 0;
   // Deletes every entry of the port. Walks the table.
   virtual Status forget_flows(PortId) = 0;

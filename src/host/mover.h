@@ -2,10 +2,10 @@
 // entries on their way with their VM. What moves, when and where to is the server's business
 // (server/moves.h).
 //
-// Entries travel as ages, without what is a host's own. At the target they get its clock, the port's
-// slot, and a policy word that no port ever has: each flow is judged again, by its first packet, when
-// its next one comes. That costs one classification and needs no proof that both hosts held the
-// same policy at the same moment (docs/adr/0008-moving-a-vm.md).
+// Entries travel as ages, without what is a host's own. At the target they get its clock, the
+// port's slot, and a policy word that no port ever has: each flow is judged again, by its first
+// packet, when its next one comes. That costs one classification and needs no proof that both hosts
+// held the same policy at the same moment (docs/adr/0008-moving-a-vm.md).
 #pragma once
 
 #include <cstdint>

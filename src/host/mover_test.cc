@@ -175,6 +175,33 @@ TEST_F(MoverTest, AHostThatCannotTakeTheGuestLeavesItFree) {
   EXPECT_FALSE(to.machines.machines.contains("acme/web"));
 }
 
+// Found by simulation: the host acknowledged the port, which had a device and did not forward.
+TEST_F(MoverTest, AGuestThatIsTakenBackIsTheReconcilersWhateverFails) {
+  const auto left = order(from, v1::MoveOrder::DEPART);
+  from.kernel.faults.attach_denied_everywhere = true;
+  EXPECT_NE(order(from, v1::MoveOrder::RETURN, left.handle()).code(), "");
+  EXPECT_TRUE(from.agent().reconciler().troubles().contains("50/vm/acme/web"));
+  from.kernel.faults.attach_denied_everywhere = false;
+  from.run(20s);
+  EXPECT_TRUE(from.agent().reconciler().troubles().empty());
+  EXPECT_TRUE(live(from));
+}
+
+// Found by simulation: the host was away while the VM moved, was deleted, and another of its name
+// was placed here; it never came up.
+TEST_F(MoverTest, AVmThatIsPlacedAnewWhereItLeftComesUp) {
+  const auto left = order(from, v1::MoveOrder::DEPART);
+  ASSERT_EQ(order(to, v1::MoveOrder::ARRIVE, left.handle()).code(), "");
+  from.server.say(items::delta(1, {"A", 2, 1},
+                               {items::vm("web", {9}), items::port(9, "web", 7, {1})},
+                               {"60/port/5", "70/nbr/7/5"}));
+  from.run(2s);
+  EXPECT_TRUE(from.agent().reconciler().troubles().empty());
+  EXPECT_TRUE(from.agent().reconciler().ports().live(PortId(9)));
+  EXPECT_NE(machine(from).guest, machine(to).guest);
+  EXPECT_TRUE(live(to)) << "the other one is left alone";
+}
+
 TEST_F(MoverTest, AnOlderServersOrderIsRefused) {
   from.server.say(items::delta(1, {"A", 1, 2}, {}));
   from.run(1s);

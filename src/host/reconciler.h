@@ -113,6 +113,7 @@ class Reconciler {
   Status program_port(const v1::PortIntent&);
   Result<InstanceSpec> spec_of(const v1::InstanceIntent&) const;
   std::string driver_of(const v1::InstanceIntent&) const;
+  bool leaving(const v1::InstanceIntent&) const;
 
   void trouble(const std::string& key, const Error&);
   void waiting(const std::string& key, std::string reason, std::string message);

@@ -264,9 +264,23 @@ void Reconciler::take_back(const v1::InstanceIntent& instance, Hypervisor::Done 
   instances_->take_back(driver_of(instance), *spec, std::move(done));
 }
 
+// A host hears of its own VM as a neighbor while that moves away: where it may speak from too.
+bool Reconciler::leaving(const v1::InstanceIntent& instance) const {
+  return std::ranges::any_of(instance.ports(), [this](std::uint32_t id) {
+    const auto* port = intent_.port(id);
+    return port && intent_.items().contains(fmt::format("70/nbr/{}/{}", port->vni(), id));
+  });
+}
+
 auto Reconciler::apply_instance(const v1::InstanceIntent& instance) -> Result<Progress> {
   const auto spec = PENSTOCK_TRY(spec_of(instance));
   const auto driver = driver_of(instance);
+  // It left, and what is wanted here is no move's: the VM was made or placed here anew before this
+  // host heard that it had gone.
+  if (!instance.arriving() && instances_->departed(spec.id) && !leaving(instance)) {
+    PENSTOCK_TRY(instances_->remove(spec.id));
+    return Progress::kWorking;
+  }
   const auto progress = PENSTOCK_TRY(instance.arriving() ? instances_->expect(driver, spec)
                                                          : instances_->ensure(driver, spec));
   if (progress == Instances::Progress::kWorking) return Progress::kWorking;

@@ -40,9 +40,9 @@ class SwitchTables {
   Status set_device(const std::string& owner, int ifindex, std::uint32_t slot);
   // Others reach the port.
   Status set_local(const std::string& owner, const Member&, std::uint32_t slot);
-  // A NIC on the host behind `vtep`; its frames may come from `also` too. When it was behind another
-  // one, frames from there stay welcome until the second sweep() from now: hosts do not learn of a
-  // move at the same time.
+  // A NIC on the host behind `vtep`; its frames may come from `also` too. When it was behind
+  // another one, frames from there stay welcome until the second sweep() from now: hosts do not
+  // learn of a move at the same time.
   Status set_remote(const std::string& owner, const Member&, const IpAddress& vtep,
                     const std::optional<IpAddress>& also = {});
   Status set_network(const std::string& owner, Vni, const std::vector<IpAddress>& gateways);

@@ -1,12 +1,12 @@
-// Moves of running VMs between hosts. The state of a move is stored (VirtualMachine.status.move), so
-// a server that was killed in the middle goes on or takes the VM back; what it does next follows
+// Moves of running VMs between hosts. The state of a move is stored (VirtualMachine.status.move),
+// so a server that was killed in the middle goes on or takes the VM back; what it does next follows
 // from the stored phase and from what both hosts answer when they are asked again
 // (docs/adr/0008-moving-a-vm.md).
 //
 //   PREPARING  the new host gets all items of the VM, everybody else its second place; then the old
 //              host sends its flows ahead. Given up: the move is struck out, nothing has happened.
-//   SWITCHING  DEPART at the old host, ARRIVE at the new one, then one commit makes it the VM's host
-//   RETURNING  RETURN at the old host, then the move is struck out
+//   SWITCHING  DEPART at the old host, ARRIVE at the new one, then one commit makes it the VM's
+//   host RETURNING  RETURN at the old host, then the move is struck out
 //
 // `status.host` changes last. Until then the old host is asked first, and the driver's rule that a
 // guest is taken by one host only (host/hypervisor.h) decides where it is.
@@ -33,7 +33,7 @@ namespace penstock {
 class Moves {
  public:
   struct Outcome {
-    bool moved = false;   // false: taken back, `why`
+    bool moved = false;  // false: taken back, `why`
     std::string why;
     std::int64_t flows = 0;
     Duration pause{};  // from the order to let go to the word that it runs again
@@ -70,7 +70,8 @@ class Moves {
 
     // Hosts that have not acknowledged what the move needs of them, with those items.
     std::map<std::string, std::vector<std::string>> open;
-    std::set<std::string> away;  // of them, those without a session: they are told when they are back
+    std::set<std::string>
+        away;  // of them, those without a session: they are told when they are back
 
     std::uint64_t asked = 0;  // the order under way; 0: none
     std::string asked_host;

@@ -261,8 +261,8 @@ void StatusBook::fill_vm(const Snapshot& snapshot, const ObjectKey& key,
     const auto& rollout = status.rollout();
     const auto state =
         rollout.waiting_size() ? rollout.waiting(0).state() : v1::HostRollout::APPLIED;
-    status.set_state(status.has_move()                   ? "moving"
-                     : state == v1::HostRollout::APPLIED       ? "running"
+    status.set_state(status.has_move()                       ? "moving"
+                     : state == v1::HostRollout::APPLIED     ? "running"
                      : state == v1::HostRollout::UNREACHABLE ? "unknown"
                                                              : "starting");
     ready_by(status.mutable_conditions(), rollout);

@@ -20,7 +20,8 @@ Status start_dhcp_client(const linux_net::NetNamespace&, const std::string& run_
 // Ends it, for a NIC that goes to static addresses. None there is no error.
 Status stop_dhcp_client(const linux_net::NetNamespace&, const std::string& run_dir,
                         const std::string& guest, const NicSpec&);
-// Takes over clients that run in the guest since it was on another host, by their files in `folder`.
+// Takes over clients that run in the guest since it was on another host, by their files in
+// `folder`.
 void adopt_dhcp_clients(const std::string& folder, const std::string& run_dir,
                         const std::string& guest);
 // Files of all clients of the guest.

@@ -28,9 +28,9 @@ struct FakeMachines {
 
   FakeKernel& kernel;
   std::map<std::string, Machine> machines;
-  Duration work_time{1'000'000};  // of one operation
-  std::set<std::string> broken;   // ensure_instance and arrive of these fail
-  FakeTransit* transit = nullptr; // without: guests cannot move
+  Duration work_time{1'000'000};   // of one operation
+  std::set<std::string> broken;    // ensure_instance and arrive of these fail
+  FakeTransit* transit = nullptr;  // without: guests cannot move
   int ensures = 0, made = 0, removed = 0;
   std::function<void()> changed;       // the agent's
   std::function<void()> after_change;  // invariants are looked at there
@@ -45,7 +45,7 @@ struct FakeTransit {
     std::string id;
     const FakeMachines* from = nullptr;
   };
-  std::map<std::uint64_t, Guest> guests;         // that no host has, by number
+  std::map<std::uint64_t, Guest> guests;  // that no host has, by number
   std::map<std::uint64_t, const FakeMachines*> holders;
   std::uint64_t next = 1;
 };
