@@ -64,7 +64,7 @@ PS_CHECK_SIZE(ps_allowed, 4);
 // Entries of ps_flows a port holds. Belongs to the port while `port_id` is that of the slot.
 // Written in BPF only.
 struct ps_port_flows {
-  __u32 port_id;
+  __u32 port_id;  // with `entries` one aligned word, which is how a new port begins
   __u32 entries;
   __u32 outside;  // of them, made by packets to the VM (PS_FLOW_FROM_OUTSIDE)
   __u32 zero;

@@ -62,6 +62,20 @@ PS_INLINE void ps_flow_count(struct ps_work* w, struct ps_flow* flow, int direct
   flow->bytes[direction & 1] += w->length;
 }
 
+// The slot has a new port, which holds nothing yet. Id and number in one step: of two CPUs with the
+// port's first packets the later one must not forget what the earlier one took. 0: try again.
+PS_INLINE int ps_quota_begin(struct ps_port_flows* held, __u32 port_id) {
+  __u32 seen[2];
+  const __u32 fresh[2] = {port_id, 0};
+  __u64 was, now;
+  was = *(volatile __u64*)held;
+  ps_copy(seen, &was, sizeof(seen));
+  if (seen[0] == port_id) return 1;  // another CPU was faster
+  ps_copy(&now, fresh, sizeof(now));
+  if (__sync_val_compare_and_swap((__u64*)held, was, now) == was) held->outside = 0;
+  return *(volatile __u32*)&held->port_id == port_id;
+}
+
 // Room for one more entry of the port? 0: taken; PS_NO_ROOM; or a drop reason. A quarter of the
 // quota is kept for entries that the VM's own packets make: a flood from outside must not cost it
 // its flows. A level's limit is what it says, for both.
@@ -72,11 +86,7 @@ PS_INLINE int ps_quota_take(struct ps_work* w, __u32 port_id) {
   __u32 slot = w->side_slot;
   struct ps_port_flows* held = ps_held_at(&slot);
   if (!held) return PS_NO_ROOM;
-  if (held->port_id != port_id) {  // the slot has a new port
-    held->port_id = port_id;
-    held->entries = 0;
-    held->outside = 0;
-  }
+  if (held->port_id != port_id && !ps_quota_begin(held, port_id)) return PS_NO_ROOM;
   if (held->entries >= quota || (outside && held->outside >= quota - quota / 4)) {
     ps_note(w, PS_NOTE_NO_ROOM, w->side, 0, 0, 0);
     ps_count(PS_COUNT_FLOW_QUOTA);
