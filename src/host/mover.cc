@@ -181,6 +181,10 @@ void Mover::take(const v1::FlowBatch& batch) {
     flow->created_ns = before(now, moved.age_ns());
     flow->policy = kNoPolicy;
     flow->slot = *slot;
+    // What it carried there was counted there.
+    std::ranges::fill(flow->counts, 0u);
+    flow->counted_packets = static_cast<__u32>(flow->packets[PS_OUT] + flow->packets[PS_IN]);
+    flow->counted_bytes = flow->bytes[PS_OUT] + flow->bytes[PS_IN];
     const auto placed = kernel_.place_flow(bytes_of(*key), bytes_of(*flow));
     if (placed) {
       placed_[id.value] += *placed;

@@ -76,6 +76,11 @@ struct MoverTest : testing::Test {
     flow.created_ns = 1;
     flow.policy = 77;
     flow.slot = 999;
+    flow.counts[0] = 40;
+    flow.packets[PS_OUT] = 7;
+    flow.packets[PS_IN] = 5;
+    flow.bytes[PS_IN] = 600;
+    flow.counted_packets = 3;
     flow.initiator = PS_OUT;
     ASSERT_TRUE(world.kernel.map_put(Map::kFlows, bytes_of(key), bytes_of(flow)));
   }
@@ -133,6 +138,9 @@ TEST_F(MoverTest, AGuestArrivesWithItsFlowsAndIsNotMadeAnew) {
   const auto flow = value_of<ps_flow>(entries[0].second).value();
   EXPECT_EQ(flow.slot, *slot);
   EXPECT_EQ(flow.policy, UINT64_MAX) << "it is judged again";
+  EXPECT_EQ(flow.counts[0], 0u) << "numbers of another host's rules";
+  EXPECT_EQ(flow.counted_packets, 12u) << "what it carried before is not counted again";
+  EXPECT_EQ(flow.counted_bytes, 600u);
   const auto idle = static_cast<std::uint64_t>(to.clock.now().since_start.count()) - flow.seen_ns;
   EXPECT_GT(idle, 2'000'000'000U);
   EXPECT_LT(idle, 6'000'000'000U);
