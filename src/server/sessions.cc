@@ -261,7 +261,10 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
     sessions_.erase(old.id.value);
     full_over(host);
   }
-  host.should = digest_of(compiler_.list(engine_.head(), host.name));
+  // Who knows nothing of this store is sent everything, whatever that is now.
+  host.should = {};
+  if (hello.position().incarnation() == engine_.position().incarnation())
+    host.should = digest_of(compiler_.list(engine_.head(), host.name));
   const auto verdict = judge_hello(hello, engine_.position(), host.should.text());
   if (verdict == HelloVerdict::kServerIsStale || verdict == HelloVerdict::kStoreIsBehind)
     return refuse_ahead(session, host, hello.position());
