@@ -88,7 +88,8 @@ Status Counters::plan_profile(Question& q, const v1::CountersRequest& request) c
   const auto& snapshot = q.snapshot;
   const auto key = ObjectKey::of<v1::ServiceProfile>("", request.name());
   const auto profile = snapshot.find<v1::ServiceProfile>(request.name());
-  // Profiles are the administrators' to read. Others know those that are on for something of theirs.
+  // Profiles are the administrators' to read. Others know those that are on for something of
+  // theirs.
   bool known = profile && may_read(snapshot, q.who, key, profile.get());
   if (!profile) return not_found(key);
   const auto definition = snapshot.find<v1::ServiceDefinition>(profile->spec().definition());
@@ -177,7 +178,9 @@ void Counters::reported(const std::string& host, const v1::CountersReport& repor
   const auto found = open_.find(report.id());
   if (found == open_.end() || found->second->waiting.erase(host) == 0) return;
   const auto question = found->second;
-  if (!report.code().empty()) question->lacks(host, "cannot say all: " + report.message());
+  if (!report.code().empty())
+    question->lacks(host, question->who.administrator() ? "cannot say all: " + report.message()
+                                                        : "cannot say all");
   take(*question, report);
   if (question->waiting.empty()) finish(question);
 }

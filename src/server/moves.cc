@@ -1,6 +1,7 @@
 #include "server/moves.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -305,10 +306,33 @@ void Moves::look_at(Run& run, const std::string& host) {
   if (found->second.empty()) run.open.erase(found);
 }
 
+namespace {
+
+// struct ps_flow_key begins with the port's number (PS_FLOW_LAYOUT 1; the hosts this runs on put
+// the low byte first). 0: no key.
+std::uint32_t port_of(const v1::MovedFlow& flow) {
+  std::uint32_t port = 0;
+  if (flow.key().size() < sizeof(port)) return 0;
+  std::memcpy(&port, flow.key().data(), sizeof(port));
+  return port;
+}
+
+}  // namespace
+
+// A host may speak for the ports of the VM that it lets go, and for no others: the target would
+// take them for connections that were allowed.
 void Moves::flows(const std::string& host, const v1::FlowBatch& batch) {
   for (auto& [key, run] : runs_) {
     if (run.asked == 0 || run.asked != batch.move() || run.asked_host != host) continue;
-    if (!sessions_.order(run.to, batch)) run.sent_ahead = false;
+    auto own = batch;
+    auto& flows = *own.mutable_flows();
+    const auto foreign = std::remove_if(flows.begin(), flows.end(), [&](const v1::MovedFlow& flow) {
+      return std::ranges::find(run.ports, port_of(flow)) == run.ports.end();
+    });
+    flows.erase(foreign, flows.end());
+    if (own.flows_size() < batch.flows_size())
+      log_.warning("move of {}: host {} sent flows of other ports; left out", run.vm.text(), host);
+    if (!sessions_.order(run.to, own)) run.sent_ahead = false;
     return;
   }
 }

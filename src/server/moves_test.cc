@@ -1,5 +1,7 @@
 #include "server/moves.h"
 
+#include <cstring>
+
 #include <gtest/gtest.h>
 
 #include "server/testing/world.h"
@@ -30,12 +32,18 @@ struct MovesTest : ::testing::Test {
     world.add_vm("web-3", "h3");
     run(50ms);
   }
+  const std::string foreign_key = std::string("\xff\xff", 2) + std::string(42, '\0');
   void answer() {
     for (auto& [name, host] : world.hosts) {
       auto& next = seen[name];
       for (; next < host->received.size(); ++next) {
         const auto message = host->received[next];
-        if (message.has_flows()) log.push_back(name + " flows");
+        if (message.has_flows()) {
+          log.push_back(name + " flows");
+          for (const auto& flow : message.flows().flows())
+            EXPECT_NE(flow.key(), foreign_key) << "of a VM that is not moving";
+          EXPECT_EQ(message.flows().flows_size(), 1);
+        }
         if (!message.has_move() || !host->connected) continue;
         const auto& order = message.move();
         const auto what = name + " " + v1::MoveOrder::Step_Name(order.step());
@@ -45,7 +53,11 @@ struct MovesTest : ::testing::Test {
         if (order.step() == v1::MoveOrder::SEND_FLOWS || order.step() == v1::MoveOrder::DEPART) {
           v1::HostMessage flows;
           flows.mutable_flows()->set_move(order.id());
-          flows.mutable_flows()->add_flows()->set_key("k");
+          std::string key(44, '\0');
+          std::memcpy(key.data(), &order.ports().at(0), sizeof(std::uint32_t));
+          flows.mutable_flows()->add_flows()->set_key(key);
+          // And one of the port of another VM that may be on its way to the same host.
+          flows.mutable_flows()->add_flows()->set_key(foreign_key);
           host->say(flows);
         }
         v1::HostMessage report;

@@ -28,8 +28,8 @@ std::int32_t ports_in(const HostChange& change) {
 }
 
 // NICs of running VMs that would get their first service: the switch knows no flows of theirs.
-std::vector<std::string> first_services(Compiler& compiler, const Snapshot& before,
-                                        const HostChange& change) {
+std::vector<std::string> first_services(Compiler& compiler, const Identity& who,
+                                        const Snapshot& before, const HostChange& change) {
   std::vector<std::string> out;
   for (const auto& [key, bytes] : change.put) {
     if (!key.starts_with("60/port/")) continue;
@@ -37,7 +37,7 @@ std::vector<std::string> first_services(Compiler& compiler, const Snapshot& befo
     if (item.port().steps().empty()) continue;
     const auto ref = before.nic_of_port(item.port().id());
     const auto vm = ref ? before.find<v1::VirtualMachine>(ref->tenant, ref->vm) : nullptr;
-    if (!vm || host_of(*vm).empty()) continue;
+    if (!vm || host_of(*vm).empty() || !may_read(before, who, key_of(*vm), vm.get())) continue;
     const auto nic = std::ranges::find(vm->spec().nics(), ref->nic, &v1::Nic::name);
     if (nic != vm->spec().nics().end() && compiler.steps_of(before, *vm, *nic).empty())
       out.push_back(fmt::format("{}/{}/{}", ref->tenant, ref->vm, ref->nic));
@@ -82,7 +82,8 @@ void Previews::preview(const Identity& who, Snapshot before, Snapshot after,
     auto& effect = run.hosts[host];
     effect.set_host(host);
     effect.set_ports(ports_in(change));
-    for (auto& nic : first_services(compiler_, before, change)) first.push_back(std::move(nic));
+    for (auto& nic : first_services(compiler_, who, before, change))
+      first.push_back(std::move(nic));
     v1::ServerMessage message;
     auto& order = *message.mutable_preview();
     order.set_id(id);

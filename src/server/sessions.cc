@@ -253,21 +253,25 @@ void HostSessions::hello(Session& session, const v1::Hello& hello) {
   if (!slot) slot = std::make_unique<Host>();
   auto& host = *slot;
   host.name = hello.host();
+  // Who knows nothing of this store is sent everything, whatever that is now.
+  SetDigest should;
+  if (hello.position().incarnation() == engine_.position().incarnation())
+    should = digest_of(compiler_.list(engine_.head(), host.name));
+  const auto verdict = judge_hello(hello, engine_.position(), should.text());
   if (host.session && host.session != &session) {
     // The host came back before its old stream was found dead.
     auto& old = *host.session;
+    host.session = nullptr;
     old.host = nullptr;
     old.channel->close();
     sessions_.erase(old.id.value);
     full_over(host);
+    host.view.connected = false;
+    host.forget_flight();
   }
-  // Who knows nothing of this store is sent everything, whatever that is now.
-  host.should = {};
-  if (hello.position().incarnation() == engine_.position().incarnation())
-    host.should = digest_of(compiler_.list(engine_.head(), host.name));
-  const auto verdict = judge_hello(hello, engine_.position(), host.should.text());
   if (verdict == HelloVerdict::kServerIsStale || verdict == HelloVerdict::kStoreIsBehind)
     return refuse_ahead(session, host, hello.position());
+  host.should = should;
   host.session = &session;
   session.host = &host;
   host.forget_flight();
@@ -547,7 +551,7 @@ void HostSessions::audit_own_account() {
   if (next == hosts_.end()) next = hosts_.begin();
   accounted_ = next->first;
   auto& host = *next->second;
-  if (!host.session || host.full == Host::Full::kWanted) return;
+  if (!host.session || host.full != Host::Full::kNone) return;
   if (digest_of(compiler_.list(engine_.head(), host.name)) == host.should) return;
   log_.error("defect: changes have not added up to what host {} should hold; all is sent again",
              host.name);

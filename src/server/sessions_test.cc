@@ -125,6 +125,24 @@ TEST(Sessions, FewHostsAtATimeAreSentEverythingAndWhatTheyWaitForIsThere) {
   }
 }
 
+// The old session was gone and still the host's: the next change was sent to it.
+TEST(Sessions, AHostThatComesBackAheadOfTheStoreHasNoSessionAnyMore) {
+  World world;
+  world.furnish();
+  auto& h1 = *world.hosts["h1"];
+  h1.position.set_revision(h1.position.revision() + 1'000);
+  h1.connect();  // its first stream was never closed
+  EXPECT_EQ(World::must(world.get("Host", "", "h1")).host().status().conditions(0).reason(),
+            "AheadOfStore");
+  World::must(world.enable("web-1"));
+  world.run_for(std::chrono::seconds(3));
+  h1.position.Clear();
+  h1.holds = {};
+  h1.connect();
+  world.hosts_answer();
+  EXPECT_EQ(h1.holds, wanted(world, "h1"));
+}
+
 TEST(Sessions, TheyComeBackAfterACrashOfTheServer) {
   World world;
   world.furnish();
