@@ -67,8 +67,8 @@ Result<LogLevel> parse_level(const std::string& text) {
               "debug, info, warning or error");
 }
 
-// A connection each for hosts, clients and watches: the usual soft limit of 1,024 files is kept for programs
-// that use select(2), which this one does not.
+// A connection each for hosts, clients and watches: the usual soft limit of 1,024 files is kept for
+// programs that use select(2), which this one does not.
 void allow_many_files() {
   rlimit files{};
   if (getrlimit(RLIMIT_NOFILE, &files) != 0) return;

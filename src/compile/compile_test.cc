@@ -361,8 +361,8 @@ class RandomWorld {
         return fmt::format(
             R"({{"kind": "ServiceProfile", "metadata": {{"name": "{}"}}, "spec": {{"definition": "{}", "order": {}, "observe": {}, "published": {}, "parameters": {{{}}}, "availability": {{{}}}{}{}}}}})",
             pick({"office-firewall", "p2", "base-guard"}),
-            pick({"firewall", "firewall", "guard", "guard"}), below(3), random_.chance(0.2), random_.chance(0.8),
-            random_.chance(0.5) ? R"("tier": "web")" : "",
+            pick({"firewall", "firewall", "guard", "guard"}), below(3), random_.chance(0.2),
+            random_.chance(0.8), random_.chance(0.5) ? R"("tier": "web")" : "",
             pick({R"("everyone": true)", R"("allow": {"tenants": ["acme"]})",
                   R"("allow": {"hosts": ["h1"]})",
                   R"("everyone": true, "except": {"clusters": ["blue"]})", ""}),
@@ -426,7 +426,8 @@ TEST_F(CompileTest, IncrementalEqualsFullUnderRandomEdits) {
       for (const auto& host : hosts) {
         const auto full = fresh.compile(world.now(), host);
         ASSERT_EQ(digest_of(incremental.list(world.now(), host)), full.digest())
-            << "seed " << seed << " round " << round << " host " << host << ": a kept item is stale";
+            << "seed " << seed << " round " << round << " host " << host
+            << ": a kept item is stale";
         if (full == held[host]) continue;
         std::string edits;
         for (const auto& edit : world.last_edits())

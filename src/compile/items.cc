@@ -166,9 +166,8 @@ ItemPtr View::network_item(const v1::Host& host, const std::string& tenant,
 }
 
 ItemPtr View::group_item(const v1::Host& host, const ItemRef& ref) {
-  const bool used = std::ranges::any_of(profiles_.naming(ref.b), [&](const auto& plan) {
-    return policy_needed(host, *plan, ref.a);
-  });
+  const bool used = std::ranges::any_of(
+      profiles_.naming(ref.b), [&](const auto& plan) { return policy_needed(host, *plan, ref.a); });
   return used ? shared_group(ref) : nullptr;
 }
 

@@ -12,9 +12,7 @@
 namespace penstock {
 
 View::View(Snapshot snapshot, PlanCache& plans)
-    : snapshot_(std::move(snapshot)),
-      plans_(plans),
-      profiles_(snapshot_, plans_) {}
+    : snapshot_(std::move(snapshot)), plans_(plans), profiles_(snapshot_, plans_) {}
 
 View::View(const View& before, Snapshot after, std::span<const Edit> edits)
     : snapshot_(std::move(after)),
@@ -131,7 +129,8 @@ std::vector<ItemPtr> View::list(std::string_view host_name) {
   // Their keys are the last ones.
   std::vector<std::shared_ptr<const Neighborhood>> neighborhoods;
   for (const auto& network : networks) neighborhoods.push_back(neighborhood(network));
-  std::ranges::sort(neighborhoods, {}, [](const auto& one) -> const std::string& { return one->key; });
+  std::ranges::sort(neighborhoods, {},
+                    [](const auto& one) -> const std::string& { return one->key; });
   for (const auto& one : neighborhoods)
     for (const auto& member : one->members) {
       if (member.moves) {
@@ -151,8 +150,8 @@ std::shared_ptr<const Neighborhood> View::neighborhood(const TenantNetwork& netw
     for (const auto& ref : snapshot_.nics_of_network(network.first, network.second)) {
       const auto nic = find_nic(ref.port_id);
       if (auto item = nic.nic ? shared_neighbor(nic) : nullptr)
-        out->members.push_back({host_of(*nic.vm), !target_of(*nic.vm).empty(), ref.port_id,
-                                std::move(item)});
+        out->members.push_back(
+            {host_of(*nic.vm), !target_of(*nic.vm).empty(), ref.port_id, std::move(item)});
     }
     std::ranges::sort(out->members, {},
                       [](const auto& member) -> const std::string& { return member.item->key; });

@@ -49,7 +49,7 @@ class View {
   const Snapshot snapshot_;
   PlanCache& plans_;
   ProfileIndex profiles_;
-  std::map<std::string, std::vector<PlanPtr>> plans_of_;                    // by tenant
+  std::map<std::string, std::vector<PlanPtr>> plans_of_;                     // by tenant
   std::map<std::string, std::vector<std::string>, std::less<>> tenants_of_;  // by host
   // Found before: the items of one change share few hosts and networks.
   std::map<std::string, std::shared_ptr<const v1::Host>, std::less<>> hosts_;

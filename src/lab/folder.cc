@@ -42,8 +42,8 @@ std::vector<std::string> mounts_below(const std::string& root) {
 }
 
 // Field 22 of /proc/<pid>/stat (proc(5)): start time in clock ticks since boot; empty when there is
-// no such process or it is a zombie. One whose other threads are still on their way out is not: they
-// hold its files, locks among them.
+// no such process or it is a zombie. One whose other threads are still on their way out is not:
+// they hold its files, locks among them.
 std::string start_time(int pid) {
   std::ifstream file(fmt::format("/proc/{}/stat", pid));
   std::string text;

@@ -137,8 +137,7 @@ class Host {
   Flows flows() {
     Flows out;
     const auto entries = kernel->map_dump(Map::kFlows);
-    for (const auto& [key, value] : *entries)
-      out.emplace(key, *value_of<ps_flow>(value));
+    for (const auto& [key, value] : *entries) out.emplace(key, *value_of<ps_flow>(value));
     return out;
   }
 

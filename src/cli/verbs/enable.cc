@@ -107,8 +107,9 @@ Result<Exit> enable(Invocation& inv, const Options& options) {
     say_effect(console, what, outcome);
     const bool doubtful = flows_cut(outcome) > 0 || !at(outcome, "effect", "incomplete").empty();
     if (doubtful && at(enablement, "spec", "observe") != true)
-      console.try_next(
-          fmt::format("penstock enable {} --observe --on {}", options.profile, target->word()));
+      console.try_next(fmt::format("penstock enable {}{} --observe --on {}", options.profile,
+                                   options.level.empty() ? "" : " --level " + options.level,
+                                   target->word()));
     return Exit::kDone;
   }
   ObjectRef ref = ref_of(enablement);

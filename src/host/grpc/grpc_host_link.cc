@@ -125,8 +125,8 @@ GrpcHostLink::GrpcHostLink(Runtime& runtime, std::string server, std::string tok
   // that.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS,
                    static_cast<int>(tunables.session_reconnect_min_ms));
-  // Despite its name this one limits the connecting itself. A server that has just started and is met
-  // by all hosts at once must not be left by them again before it could answer.
+  // Despite its name this one limits the connecting itself. A server that has just started and is
+  // met by all hosts at once must not be left by them again before it could answer.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, static_cast<int>(tunables.session_lost_ms));
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS,
                    static_cast<int>(tunables.session_reconnect_min_ms));
