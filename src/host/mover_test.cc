@@ -210,6 +210,17 @@ TEST_F(MoverTest, AVmThatIsPlacedAnewWhereItLeftComesUp) {
   EXPECT_TRUE(live(to)) << "the other one is left alone";
 }
 
+// Found by simulation: the VM was placed back where it left before its host heard that the move was
+// over; all it heard was that no other place is left.
+TEST_F(MoverTest, AVmThatIsPlacedBackWhereItLeftComesUp) {
+  const auto left = order(from, v1::MoveOrder::DEPART);
+  ASSERT_EQ(order(to, v1::MoveOrder::ARRIVE, left.handle()).code(), "");
+  from.server.say(items::delta(1, {"A", 2, 1}, {}, {"70/nbr/7/5"}));
+  from.run(2s);
+  EXPECT_TRUE(live(from));
+  EXPECT_NE(machine(from).guest, machine(to).guest);
+}
+
 TEST_F(MoverTest, AnOlderServersOrderIsRefused) {
   from.server.say(items::delta(1, {"A", 1, 2}, {}));
   from.run(1s);

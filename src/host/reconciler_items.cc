@@ -118,6 +118,10 @@ auto Reconciler::remove_item(const std::string& key) -> Result<Progress> {
     if (observer_.gone) observer_.gone(id);
   } else {
     status = tables_.clear(key);
+    // Of a port of ours: its VM leaves no more (leaving()).
+    const auto slash = key.rfind('/');
+    const auto id = static_cast<std::uint32_t>(number_after(key, key.substr(0, slash + 1)));
+    if (const auto* own = intent_.port(id)) mark(instance_key(own->tenant(), own->vm()));
   }
   PENSTOCK_CHECK(status);
   return Progress::kDone;
