@@ -5,7 +5,7 @@ import tempfile
 import time
 
 from harness import ROUNDS, Failed, Group, median, percentile
-from lab import FIREWALL_PROFILE, address_of, check_outcome, lab, put_firewall
+from lab import FIREWALL_PROFILE, Api, address_of, check_outcome, lab, put_firewall
 
 RATE = 10_000    # packets a second at the port that is watched
 ONE_BY_ONE = 300  # enable/disable rounds, over all running VMs in turn
