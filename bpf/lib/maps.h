@@ -86,14 +86,14 @@ struct ps_work {
   __u32 slot;    // port that the packet came from (from_port) or goes to (else); for counting drops
   __u32 side_slot;  // port of the side being judged
   __u32 vni;
-  __u8 side;     // enum ps_direction of the packet as the side being judged sees it
-  __u8 from_vm;  // 1: `slot` is the sender's
-  __u8 scratch;  // its index in ps_scratch
-  __u8 refused;  // 1: by the side that was judged last; for counting drops
+  __u8 side;               // enum ps_direction of the packet as the side being judged sees it
+  __u8 from_vm;            // 1: `slot` is the sender's
+  __u8 scratch;            // its index in ps_scratch
+  __u8 refused;            // 1: by the side that was judged last; for counting drops
   __u32 connections_most;  // entries the port may hold with the one that is being made
   __u32 opens_limited;     // what is made counts as a new connection, of which so many a second
-  struct ps_vtep sender;  // from_overlay: the other host
-  __u8 buffer[176];       // a packet being built; a multiple of 4 for checksums
+  struct ps_vtep sender;   // from_overlay: the other host
+  __u8 buffer[176];        // a packet being built; a multiple of 4 for checksums
 };
 
 // Index 0: the ingress programs; 1: to_port, which runs inside them when a copy is sent to a port.
