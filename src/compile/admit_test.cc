@@ -271,5 +271,18 @@ TEST_F(AdmitTest, ASubmittedVersionIsFinal) {
       ElementsAre("spec.version"));
 }
 
+TEST_F(AdmitTest, InstructionsThatNobodyCarriesOutYetAreSaidToHaveNoEffect) {
+  auto definition = *world_.now().find<v1::ServiceDefinition>("guard");
+  definition.mutable_metadata()->clear_resource_version();
+  definition.mutable_spec()->set_version("with-instructions");
+  definition.mutable_spec()->mutable_network()->add_dns("10.0.1.53");
+  const auto admitted = world_.put(definition);
+  ASSERT_TRUE(admitted) << admitted.error().text();
+  EXPECT_THAT(admitted->warnings, ElementsAre(HasSubstr("spec.network says has no effect")));
+  definition.mutable_spec()->set_version("without");
+  definition.mutable_spec()->clear_network();
+  EXPECT_THAT(world_.put(definition)->warnings, ::testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace penstock

@@ -335,6 +335,14 @@ Status allocate(Message& object, const Message* existing, const Snapshot& snapsh
   if (auto* tenant = as<v1::Tenant>(object)) {
     for (auto& warning : quota_warnings(snapshot, *tenant))
       out.warnings.push_back(std::move(warning));
+  } else if (auto* definition = as<v1::ServiceDefinition>(object)) {
+    const auto& spec = definition->spec();
+    if (spec.has_guest() || spec.has_network())
+      out.warnings.push_back(fmt::format(
+          "{} has no effect in this version: VMs and networks are not told by services yet",
+          spec.has_guest() && spec.has_network() ? "what spec.guest and spec.network say"
+          : spec.has_guest()                     ? "what spec.guest says"
+                                                 : "what spec.network says"));
   } else if (auto* host = as<v1::Host>(object)) {
     place_waiting(*host, static_cast<const v1::Host*>(existing), snapshot, out);
   } else if (auto* enablement = as<v1::Enablement>(object)) {
