@@ -15,7 +15,8 @@ namespace penstock::lab {
 namespace {
 
 Result<Topology> read(const std::string& text) {
-  const auto path = testing::TempDir() + "topology_test.yaml";
+  // Of this process: tests run beside each other.
+  const auto path = fmt::format("{}topology_test-{}.yaml", testing::TempDir(), getpid());
   std::ofstream(path) << text;
   return read_topology(path);
 }
